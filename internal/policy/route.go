@@ -1,0 +1,75 @@
+package policy
+
+import (
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Route is one destination and how messages to it are secured. The zero values are the safe ones.
+type Route struct {
+	Name    string
+	Target  Target
+	Upgrade bool // an http call to the target's host goes out over https
+
+	For       Stack
+	Message   Message
+	Transport Transport
+	Digest    Digest
+	Token     Token
+	// Addressing is the dialect to add when the engine sent no addressing headers.
+	Addressing Addressing
+	// DropHeaders are header blocks to take out before signing, instead of signing them.
+	DropHeaders []Name
+	// KeepNamespaces are namespaces whose unsigned bindings a rebuilt reply may keep (docs: unsigned namespace context).
+	KeepNamespaces []string
+	// PeerDN are the subjects that may answer, in OpenSSL one-line form; none means the target host's own DN.
+	PeerDN []string
+
+	AllowMD5      bool // MD5 signatures in certificate chains
+	AllowRSA512   bool // RSA keys of 512 bits and more
+	AllowLoopback bool // the target may resolve to a loopback address
+	// AllowLinkLocal lets the target resolve to a link-local address.
+	AllowLinkLocal bool
+
+	// CredentialName overrides the caller's own credential.
+	CredentialName string
+	// Callers who may use the route; none means every configured caller.
+	Callers []string
+
+	UnsignedAttachments bool          // attachments pass although message security does not cover them
+	UnsignedReply       UnsignedReply // what becomes of an unsigned reply to a signed request
+
+	Actions    []string // allowed actions; none means any
+	Operations []Name   // allowed first children of Body; none means any
+	Gets       []string // paths on the target's host, exact or ending in /*, that may be fetched with GET
+	Queries    []string // query strings, exact, that may stand on a call
+
+	ReplyHeaders []string // reply headers passed on besides the standard ones
+	MaxSkew      time.Duration
+	Timeouts     Timeouts
+}
+
+// Timeouts bound each leg of an exchange; 0 is no bound of its own.
+type Timeouts struct {
+	Dial        time.Duration // TCP connection
+	Handshake   time.Duration // TLS
+	ReplyHeader time.Duration // from the request's last byte to the reply's header
+	Exchange    time.Duration // the whole exchange
+}
+
+// Upstream is the address at which the call is sent: what was checked, re-encoded, with the target's scheme.
+func (r *Route) Upstream(c Call) *url.URL {
+	return &url.URL{Scheme: r.Target.Scheme, Host: r.Target.Authority(), Path: c.Path, RawQuery: c.RawQuery}
+}
+
+// Secured says whether the route needs a credential of the caller.
+func (r *Route) Secured() bool { return r.Message != MessageNone || r.Transport == TransportGSI }
+
+func (r *Route) permits(caller string) bool {
+	return len(r.Callers) == 0 || slices.Contains(r.Callers, caller)
+}
+
+func (r *Route) treatment() string {
+	return "message " + r.Message.String() + ", transport " + r.Transport.String()
+}
