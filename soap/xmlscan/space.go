@@ -1,0 +1,181 @@
+package xmlscan
+
+// NS is a namespace name as the scanner that met it numbers it. Two names are equal where their numbers are.
+type NS int32
+
+// The namespaces that every scanner knows.
+const (
+	NoNamespace NS = iota
+	XMLSpace
+	xmlnsSpace
+)
+
+// The names that Namespaces in XML 1.0, section 3 reserves.
+const (
+	xmlName   = "http://www.w3.org/XML/1998/namespace"
+	xmlnsName = "http://www.w3.org/2000/xmlns/"
+)
+
+// spaces knows the namespace names met so far and the bindings in force.
+type spaces struct {
+	uris     []string // by NS
+	numbers  map[string]NS
+	bindings []binding
+	prefixes []byte // the prefixes of the bindings, end to end
+	outer    int    // how many bindings came with the scope
+	inherit  []XMLAttr
+	pending  frame // what an empty element's end restores
+	scratch  []byte
+}
+
+type binding struct {
+	prefix, end uint32 // in prefixes
+	space       NS
+}
+
+// Binding is one namespace declaration in force: Prefix (empty for the default) stands for Space.
+type Binding struct{ Prefix, Space string }
+
+// XMLAttr is an attribute of the xml: namespace that an enclosing element has, its value as written.
+type XMLAttr struct{ Local, Value string }
+
+// Scope is what an element inherits from those around it: the bindings in force, outermost first (a later one for
+// the same prefix hides an earlier one), and the nearest xml: attributes.
+type Scope struct {
+	Bindings []Binding
+	XML      []XMLAttr
+}
+
+// Lookup gives the namespace that prefix stands for.
+func (sc *Scope) Lookup(prefix string) (space string, ok bool) {
+	if sc == nil {
+		return "", prefix == ""
+	}
+	for i := len(sc.Bindings) - 1; i >= 0; i-- {
+		if sc.Bindings[i].Prefix == prefix {
+			return sc.Bindings[i].Space, true
+		}
+	}
+	return "", prefix == ""
+}
+
+func (sp *spaces) init(scope *Scope) {
+	sp.uris = []string{"", xmlName, xmlnsName}
+	sp.numbers = map[string]NS{"": NoNamespace, xmlName: XMLSpace, xmlnsName: xmlnsSpace}
+	if scope == nil {
+		return
+	}
+	for _, b := range scope.Bindings {
+		sp.bind([]byte(b.Prefix), sp.number([]byte(b.Space)))
+	}
+	sp.outer = len(sp.bindings)
+	sp.inherit = scope.XML
+}
+
+// Scope is what a child of the element just started would inherit.
+func (s *Scanner) Scope() *Scope {
+	sc := &Scope{}
+	for i := range s.bindings {
+		sc.Bindings = append(sc.Bindings, Binding{string(s.prefixAt(i)), s.uris[s.bindings[i].space]})
+	}
+	for _, a := range s.inherit {
+		if !hasXMLAttr(s.Attrs, a.Local) {
+			sc.XML = append(sc.XML, a)
+		}
+	}
+	for _, a := range s.Attrs {
+		if a.Space == XMLSpace {
+			sc.XML = append(sc.XML, XMLAttr{string(a.Local), string(a.Value)})
+		}
+	}
+	return sc
+}
+
+func hasXMLAttr(attrs []Attr, local string) bool {
+	for i := range attrs {
+		if attrs[i].Space == XMLSpace && string(attrs[i].Local) == local {
+			return true
+		}
+	}
+	return false
+}
+
+// Inherited are the bindings and xml: attributes that came with the scope of NewElement.
+func (s *Scanner) Inherited() (bindings int, xml []XMLAttr) { return s.outer, s.inherit }
+
+// URI is the namespace name behind n.
+func (s *Scanner) URI(n NS) string { return s.uris[n] }
+
+// InScope is the number of bindings in force, hidden ones included.
+func (s *Scanner) InScope() int { return len(s.bindings) }
+
+// Binding is the i-th binding in force, outermost first.
+func (s *Scanner) Binding(i int) (prefix []byte, space NS) {
+	return s.prefixAt(i), s.bindings[i].space
+}
+
+// Lookup gives the namespace that prefix stands for at this place.
+func (s *Scanner) Lookup(prefix []byte) (NS, bool) { return s.lookup(prefix) }
+
+// AddAttr puts an attribute into the start tag just read, as if it stood there: what c14n of an element yields before
+// the attribute is written into the message. The prefix is declared where it does not stand for space already; the
+// value must need no escapes.
+func (s *Scanner) AddAttr(prefix, space, local, value string) {
+	n := s.number([]byte(space))
+	if in, ok := s.lookup([]byte(prefix)); !ok || in != n {
+		s.bind([]byte(prefix), n)
+		s.Decls = append(s.Decls, Decl{[]byte(prefix), n})
+	}
+	s.Attrs = append(s.Attrs, Attr{Prefix: []byte(prefix), Local: []byte(local), Space: n, Value: []byte(value), Plain: true})
+}
+
+func (sp *spaces) prefixAt(i int) []byte {
+	b := sp.bindings[i]
+	return sp.prefixes[b.prefix:b.end]
+}
+
+func (sp *spaces) lookup(prefix []byte) (NS, bool) {
+	for i := len(sp.bindings) - 1; i >= 0; i-- {
+		b := sp.bindings[i]
+		if int(b.end-b.prefix) == len(prefix) && string(sp.prefixes[b.prefix:b.end]) == string(prefix) {
+			return b.space, true
+		}
+	}
+	if len(prefix) == 0 {
+		return NoNamespace, true
+	}
+	if string(prefix) == "xml" {
+		return XMLSpace, true
+	}
+	return NoNamespace, false
+}
+
+func (sp *spaces) bind(prefix []byte, n NS) {
+	start := uint32(len(sp.prefixes))
+	sp.prefixes = append(sp.prefixes, prefix...)
+	sp.bindings = append(sp.bindings, binding{start, uint32(len(sp.prefixes)), n})
+}
+
+// number gives the NS of a name, known or new.
+func (sp *spaces) number(uri []byte) NS {
+	if n, ok := sp.numbers[string(uri)]; ok {
+		return n
+	}
+	n := NS(len(sp.uris))
+	sp.uris = append(sp.uris, string(uri))
+	sp.numbers[string(uri)] = n
+	return n
+}
+
+// absolute reports whether a namespace name starts with a scheme (RFC 3986, section 3.1).
+func absolute(uri []byte) bool {
+	for i, c := range uri {
+		switch {
+		case 'a' <= c|0x20 && c|0x20 <= 'z':
+		case i > 0 && ('0' <= c && c <= '9' || c == '+' || c == '-' || c == '.'):
+		default:
+			return i > 0 && c == ':'
+		}
+	}
+	return false
+}

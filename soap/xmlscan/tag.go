@@ -1,0 +1,221 @@
+package xmlscan
+
+import "bytes"
+
+// startTag reads <name attributes> or <name attributes/>.
+func (s *Scanner) startTag() error {
+	if s.rooted && len(s.stack) == 0 {
+		return s.fail(Malformed, s.pos, "has a second root element")
+	}
+	if s.Depth() >= s.limits.Depth {
+		return s.limitErr("depth", s.limits.Depth, s.pos)
+	}
+	i, err := s.qname(s.pos+1, &s.Prefix, &s.Local)
+	if err != nil {
+		return err
+	}
+	nameEnd := i
+	s.Attrs, s.Decls = s.Attrs[:0], s.Decls[:0]
+	out := frame{uint32(len(s.names)), uint32(len(s.bindings)), uint32(len(s.prefixes))}
+	end, empty, err := s.attributes(i)
+	if err == nil {
+		err = s.resolve()
+	}
+	if err != nil {
+		s.leave(out)
+		return err
+	}
+	s.NameEnd, s.Empty, s.rooted = s.offset(nameEnd), empty, true
+	s.names = append(s.names, s.buf[s.pos+1:nameEnd]...)
+	s.pending = out
+	if !empty {
+		s.stack = append(s.stack, out)
+	}
+	s.set(StartElement, end)
+	if end-int(s.Span.Start-s.base) > s.limits.TagBytes {
+		return s.limitErr("tag-bytes", s.limits.TagBytes, end)
+	}
+	return nil
+}
+
+// attributes reads from behind the name to behind '>', declaring namespaces as it meets them.
+func (s *Scanner) attributes(i int) (end int, empty bool, err error) {
+	for {
+		space := i
+		i = s.skipSpace(i)
+		if i >= len(s.buf) {
+			return 0, false, s.short("tag")
+		}
+		switch s.buf[i] {
+		case '>':
+			return i + 1, false, nil
+		case '/':
+			if i+1 >= len(s.buf) {
+				return 0, false, s.short("tag")
+			}
+			if s.buf[i+1] != '>' {
+				return 0, false, s.fail(Malformed, i, "has '/' inside a tag")
+			}
+			return i + 2, true, nil
+		}
+		if space == i {
+			return 0, false, s.fail(Malformed, i, "lacks white space before an attribute")
+		}
+		if i, err = s.attribute(i); err != nil {
+			return 0, false, err
+		}
+		if len(s.Attrs)+len(s.Decls) > s.limits.Attributes {
+			return 0, false, s.limitErr("attributes", s.limits.Attributes, i)
+		}
+	}
+}
+
+func (s *Scanner) attribute(i int) (int, error) {
+	a := Attr{Start: s.offset(i)}
+	start := i
+	i, err := s.qname(i, &a.Prefix, &a.Local)
+	if err != nil {
+		return 0, err
+	}
+	if i = s.skipSpace(i); i < len(s.buf) && s.buf[i] != '=' {
+		return 0, s.fail(Malformed, i, "has an attribute %s without a value", s.buf[start:i])
+	}
+	i = s.skipSpace(i + 1)
+	if i >= len(s.buf) {
+		return 0, s.short("tag")
+	}
+	quote := s.buf[i]
+	if quote != '"' && quote != '\'' {
+		return 0, s.fail(Malformed, i, "has an attribute value without quotes")
+	}
+	n := bytes.IndexByte(s.buf[i+1:], quote)
+	if n < 0 {
+		return 0, s.short("attribute value")
+	}
+	at := i + 1
+	a.Value = s.buf[at : at+n]
+	if a.Plain, err = s.attrValue(a.Value, at); err != nil {
+		return 0, err
+	}
+	i = at + n + 1
+	switch {
+	case len(a.Prefix) == 0 && string(a.Local) == "xmlns":
+		return i, s.declare(nil, &a, start)
+	case string(a.Prefix) == "xmlns":
+		return i, s.declare(a.Local, &a, start)
+	}
+	s.Attrs = append(s.Attrs, a)
+	return i, nil
+}
+
+// declare puts a namespace declaration in force (Namespaces in XML 1.0, sections 3 and 5).
+func (s *Scanner) declare(prefix []byte, a *Attr, at int) error {
+	uri := a.Value
+	if !a.Plain {
+		s.scratch = AppendAttr(s.scratch[:0], a.Value)
+		uri = s.scratch
+	}
+	n := s.number(uri)
+	if err := s.mayDeclare(prefix, uri, n, at); err != nil {
+		return err
+	}
+	for _, d := range s.Decls {
+		if bytes.Equal(d.Prefix, prefix) {
+			return s.fail(Malformed, at, "declares the prefix %q twice in one tag", prefix)
+		}
+	}
+	s.Decls = append(s.Decls, Decl{prefix, n})
+	s.bind(prefix, n)
+	if len(s.bindings) > s.limits.Namespaces || len(s.uris) > 8*s.limits.Namespaces {
+		return s.limitErr("namespaces", s.limits.Namespaces, at)
+	}
+	return nil
+}
+
+func (s *Scanner) mayDeclare(prefix, uri []byte, n NS, at int) error {
+	switch {
+	case string(prefix) == "xmlns" || n == xmlnsSpace:
+		return s.fail(Malformed, at, "declares the reserved prefix or namespace xmlns")
+	case (string(prefix) == "xml") != (n == XMLSpace):
+		return s.fail(Malformed, at, "binds the reserved prefix or namespace xml to another")
+	case n == NoNamespace && len(prefix) > 0:
+		return s.fail(Malformed, at, "binds the prefix %s to no namespace", prefix)
+	case n != NoNamespace && !absolute(uri):
+		return s.fail(Malformed, at, "has the namespace name %q, which has no scheme", clip(uri))
+	}
+	return nil
+}
+
+// resolve finds the namespaces of a start tag's names and refuses attributes that stand twice.
+func (s *Scanner) resolve() error {
+	n, ok := s.lookup(s.Prefix)
+	if !ok {
+		return s.fail(Malformed, s.pos, "uses the prefix %s, which is not declared", clip(s.Prefix))
+	}
+	s.Space = n
+	for i := range s.Attrs {
+		a := &s.Attrs[i]
+		if len(a.Prefix) > 0 {
+			if a.Space, ok = s.lookup(a.Prefix); !ok {
+				return s.fail(Malformed, s.pos, "uses the prefix %s, which is not declared", clip(a.Prefix))
+			}
+		}
+		for j := range i {
+			if b := &s.Attrs[j]; b.Space == a.Space && bytes.Equal(b.Local, a.Local) {
+				return s.fail(Malformed, s.pos, "has the attribute %s twice in one tag", clip(a.Local))
+			}
+		}
+	}
+	return nil
+}
+
+// endTag reads </name>.
+func (s *Scanner) endTag() error {
+	gt := bytes.IndexByte(s.buf[s.pos:], '>')
+	if gt < 0 {
+		if len(s.buf)-s.pos > s.limits.TagBytes {
+			return s.limitErr("tag-bytes", s.limits.TagBytes, s.pos)
+		}
+		return s.short("tag")
+	}
+	name := s.buf[s.pos+2 : s.pos+gt]
+	for len(name) > 0 && isSpace(name[len(name)-1]) {
+		name = name[:len(name)-1]
+	}
+	if len(s.stack) == 0 {
+		return s.fail(Malformed, s.pos, "ends </%s>, which is not open", clip(name))
+	}
+	open := s.topName()
+	if !bytes.Equal(open, name) {
+		return s.fail(Malformed, s.pos, "ends </%s> where <%s> is open", clip(name), clip(open))
+	}
+	s.Prefix, s.Local = nil, name
+	if c := bytes.IndexByte(name, ':'); c >= 0 {
+		s.Prefix, s.Local = name[:c], name[c+1:]
+	}
+	s.set(EndElement, s.pos+gt+1)
+	s.leave(s.stack[len(s.stack)-1])
+	s.stack = s.stack[:len(s.stack)-1]
+	return nil
+}
+
+func (s *Scanner) topName() []byte {
+	return s.names[s.stack[len(s.stack)-1].name:]
+}
+
+// leave takes back what an element put in force.
+func (s *Scanner) leave(f frame) {
+	s.names = s.names[:f.name]
+	s.bindings = s.bindings[:f.bindings]
+	s.prefixes = s.prefixes[:f.prefixes]
+}
+
+func (s *Scanner) skipSpace(i int) int {
+	for i < len(s.buf) && isSpace(s.buf[i]) {
+		i++
+	}
+	return i
+}
+
+// clip keeps a quoted name short in an error.
+func clip(b []byte) []byte { return b[:min(len(b), 80)] }

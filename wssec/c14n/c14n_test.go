@@ -1,0 +1,126 @@
+package c14n
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"testing"
+
+	"gsigw/soap/xmlscan"
+)
+
+func canonical(t *testing.T, doc string, m Method) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := Write(&out, xmlscan.New(xmlscan.Memory(doc), xmlscan.Limits{}), m); err != nil {
+		t.Fatalf("%q: %v", doc, err)
+	}
+	return out.String()
+}
+
+// One case for each trap of an XML library that keeps a tree; the large comparison with libxml2 and Santuario is in
+// interop/.
+func TestWrite_Document(t *testing.T) {
+	for _, c := range []struct {
+		name, doc, exclusive, inclusive string
+	}{
+		{"empty element", `<a/>`, `<a></a>`, `<a></a>`},
+		{"attribute order is by namespace name, then local name",
+			`<a xmlns:z="urn:a" xmlns:b="urn:b" b:x="1" z:y="2" q="3" xml:lang="en"/>`,
+			`<a xmlns:b="urn:b" xmlns:z="urn:a" q="3" xml:lang="en" z:y="2" b:x="1"></a>`,
+			`<a xmlns:b="urn:b" xmlns:z="urn:a" q="3" xml:lang="en" z:y="2" b:x="1"></a>`},
+		{"unused declarations", `<a xmlns:u="urn:u"><b/></a>`, `<a><b></b></a>`, `<a xmlns:u="urn:u"><b></b></a>`},
+		{"no spurious xmlns", `<a xmlns=""><b xmlns=""/></a>`, `<a><b></b></a>`, `<a><b></b></a>`},
+		{"default namespace taken back", `<a xmlns="urn:a"><b xmlns=""/></a>`, `<a xmlns="urn:a"><b xmlns=""></b></a>`, `<a xmlns="urn:a"><b xmlns=""></b></a>`},
+		{"prefix bound again to the same name", `<p:a xmlns:p="urn:p"><p:b xmlns:p="urn:p"/></p:a>`, `<p:a xmlns:p="urn:p"><p:b></p:b></p:a>`, `<p:a xmlns:p="urn:p"><p:b></p:b></p:a>`},
+		{"siblings each declare", `<a xmlns:p="urn:p"><p:b/><p:c/></a>`, `<a><p:b xmlns:p="urn:p"></p:b><p:c xmlns:p="urn:p"></p:c></a>`, `<a xmlns:p="urn:p"><p:b></p:b><p:c></p:c></a>`},
+		{"white space in attributes", "<a b='\t\n\r\n&#9;&#10;&#13; \"&lt;&amp;>&apos;'/>", `<a b="   &#x9;&#xA;&#xD; &quot;&lt;&amp;>'"></a>`, `<a b="   &#x9;&#xA;&#xD; &quot;&lt;&amp;>'"></a>`},
+		{"line ends and references in text", "<a>\r\n\r&#13;&#x3e;&quot;></a>", "<a>\n\n&#xD;&gt;\"&gt;</a>", "<a>\n\n&#xD;&gt;\"&gt;</a>"},
+		{"CDATA", "<a><![CDATA[<&>\r\n]]]]><![CDATA[>]]></a>", "<a>&lt;&amp;&gt;\n]]&gt;</a>", "<a>&lt;&amp;&gt;\n]]&gt;</a>"},
+		{"comments and processing instructions outside the root", "<?xml version='1.0'?><!--x--><?p  d?>\n<a/>\n<?q?><!--y-->", "<?p d?>\n<a></a>\n<?q?>", "<?p d?>\n<a></a>\n<?q?>"},
+		{"characters beyond ASCII", "<é ü='&#x1F600;'>&#8364;\U0001F600</é>", "<é ü=\"\U0001F600\">€\U0001F600</é>", "<é ü=\"\U0001F600\">€\U0001F600</é>"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := canonical(t, c.doc, Method{Exclusive: true}); got != c.exclusive {
+				t.Errorf("exclusive\n got %q\nwant %q", got, c.exclusive)
+			}
+			if got := canonical(t, c.doc, Method{}); got != c.inclusive {
+				t.Errorf("inclusive\n got %q\nwant %q", got, c.inclusive)
+			}
+		})
+	}
+}
+
+func TestWrite_PrefixList(t *testing.T) {
+	doc := `<p:a xmlns:p="urn:p" xmlns="urn:d" xmlns:u="urn:u"><p:b xmlns:u="urn:v"/></p:a>`
+	for _, c := range []struct {
+		prefixes []string
+		want     string
+	}{
+		{nil, `<p:a xmlns:p="urn:p"><p:b></p:b></p:a>`},
+		{[]string{"u", "missing"}, `<p:a xmlns:p="urn:p" xmlns:u="urn:u"><p:b xmlns:u="urn:v"></p:b></p:a>`},
+		{[]string{"#default"}, `<p:a xmlns="urn:d" xmlns:p="urn:p"><p:b></p:b></p:a>`},
+	} {
+		if got := canonical(t, doc, Method{Exclusive: true, Prefixes: c.prefixes}); got != c.want {
+			t.Errorf("%q\n got %s\nwant %s", c.prefixes, got, c.want)
+		}
+	}
+}
+
+func TestWrite_ElementInherits(t *testing.T) {
+	inner := `<p:b q="1"/>`
+	scope := &xmlscan.Scope{
+		Bindings: []xmlscan.Binding{{Prefix: "", Space: "urn:d"}, {Prefix: "p", Space: "urn:old"}, {Prefix: "p", Space: "urn:p"}, {Prefix: "", Space: ""}},
+		XML:      []xmlscan.XMLAttr{{Local: "lang", Value: "en"}},
+	}
+	for _, c := range []struct {
+		m    Method
+		want string
+	}{
+		{Method{Exclusive: true}, `<p:b xmlns:p="urn:p" q="1"></p:b>`},
+		{Method{}, `<p:b xmlns:p="urn:p" q="1" xml:lang="en"></p:b>`},
+		{Method{Exclusive: true, ApexID: &ID{"w", "urn:w", "Id", "x"}}, `<p:b xmlns:p="urn:p" xmlns:w="urn:w" q="1" w:Id="x"></p:b>`},
+	} {
+		var out bytes.Buffer
+		s := xmlscan.NewElement(xmlscan.Memory(inner), xmlscan.Span{End: int64(len(inner))}, scope, xmlscan.Limits{})
+		if err := Write(&out, s, c.m); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != c.want {
+			t.Errorf("got  %s\nwant %s", &out, c.want)
+		}
+	}
+}
+
+func FuzzWrite_IsIdempotent(f *testing.F) {
+	f.Add([]byte(`<a xmlns="urn:a" b='"'>&amp;<![CDATA[x]]><b:c xmlns:b="urn:b"/></a>`))
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		for _, m := range []Method{{}, {Exclusive: true}, {Exclusive: true, Comments: true}} {
+			var once, twice bytes.Buffer
+			if Write(&once, xmlscan.New(xmlscan.Memory(doc), xmlscan.Limits{}), m) != nil {
+				return
+			}
+			if err := Write(&twice, xmlscan.New(xmlscan.Memory(once.Bytes()), xmlscan.Limits{}), m); err != nil {
+				t.Fatalf("canonical form refused: %v\n%q", err, once.Bytes())
+			}
+			if !bytes.Equal(once.Bytes(), twice.Bytes()) {
+				t.Fatalf("not idempotent:\n%q\n%q", once.Bytes(), twice.Bytes())
+			}
+		}
+	})
+}
+
+func BenchmarkWrite_Elements(b *testing.B) {
+	var doc bytes.Buffer
+	doc.WriteString(`<m:echo xmlns:m="http://example.org/echo">`)
+	for doc.Len() < 1<<20 {
+		doc.WriteString(`<m:item id="12345" kind="data">value number 12345 &amp; some text padding here</m:item>`)
+	}
+	doc.WriteString(`</m:echo>`)
+	b.SetBytes(int64(doc.Len()))
+	for b.Loop() {
+		h := sha1.New()
+		if err := Write(h, xmlscan.New(xmlscan.Memory(doc.Bytes()), xmlscan.Limits{}), Method{Exclusive: true}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

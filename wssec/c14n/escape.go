@@ -1,0 +1,161 @@
+package c14n
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"gsigw/soap/xmlscan"
+)
+
+func (c *writer) byte(b byte) {
+	c.room(1)
+	c.out = append(c.out, b)
+}
+
+func (c *writer) str(s string) {
+	c.room(len(s))
+	c.out = append(c.out, s...)
+}
+
+// raw writes bytes as they are; large runs go to the hash without a copy.
+func (c *writer) raw(b []byte) {
+	if len(b) > bufferSize/2 {
+		c.flush()
+		c.write(b)
+		return
+	}
+	c.room(len(b))
+	c.out = append(c.out, b...)
+}
+
+func (c *writer) room(n int) {
+	if len(c.out)+n > cap(c.out) {
+		c.flush()
+	}
+}
+
+func (c *writer) flush() {
+	c.write(c.out)
+	c.out = c.out[:0]
+}
+
+func (c *writer) write(b []byte) {
+	if c.err == nil && len(b) > 0 {
+		_, c.err = c.w.Write(b)
+	}
+}
+
+// lines writes literal text with its line ends as one line feed each (XML 1.0, section 2.11).
+func (c *writer) lines(b []byte) {
+	for {
+		i := bytes.IndexByte(b, '\r')
+		if i < 0 {
+			c.raw(b)
+			return
+		}
+		c.raw(b[:i])
+		c.byte('\n')
+		b = bytes.TrimPrefix(b[i+1:], []byte("\n"))
+	}
+}
+
+// textRefs writes character data that has references, line ends or '>' in it.
+func (c *writer) textRefs(b []byte) {
+	for {
+		i := bytes.IndexByte(b, '&')
+		if i < 0 {
+			c.escape(b)
+			return
+		}
+		c.escape(b[:i])
+		end := i + bytes.IndexByte(b[i:], ';') + 1
+		c.textChars(b[i:end])
+		b = b[end:]
+	}
+}
+
+// textChars writes the character that a reference stands for.
+func (c *writer) textChars(ref []byte) {
+	var buf [utf8.UTFMax]byte
+	for _, ch := range xmlscan.AppendText(buf[:0], ref) {
+		switch ch {
+		case '&':
+			c.str("&amp;")
+		case '<':
+			c.str("&lt;")
+		case '>':
+			c.str("&gt;")
+		case '\r':
+			c.str("&#xD;")
+		default:
+			c.byte(ch)
+		}
+	}
+}
+
+// escape writes literal text, in which '&' and '<' can stand where it comes from CDATA.
+func (c *writer) escape(b []byte) {
+	for {
+		i := bytes.IndexAny(b, "&<>\r")
+		if i < 0 {
+			c.raw(b)
+			return
+		}
+		c.raw(b[:i])
+		switch b[i] {
+		case '&':
+			c.str("&amp;")
+		case '<':
+			c.str("&lt;")
+		case '>':
+			c.str("&gt;")
+		case '\r':
+			c.byte('\n')
+			if i+1 < len(b) && b[i+1] == '\n' {
+				i++
+			}
+		}
+		b = b[i+1:]
+	}
+}
+
+// attrRefs writes an attribute value that has references, quotes or white space other than blanks in it.
+func (c *writer) attrRefs(b []byte) {
+	for len(b) > 0 {
+		if b[0] == '&' {
+			end := bytes.IndexByte(b, ';') + 1
+			var buf [utf8.UTFMax]byte
+			c.attrText(string(xmlscan.AppendAttr(buf[:0], b[:end])))
+			b = b[end:]
+			continue
+		}
+		end := bytes.IndexByte(b, '&')
+		if end < 0 {
+			end = len(b)
+		}
+		c.attrText(string(xmlscan.AppendAttr(nil, b[:end])))
+		b = b[end:]
+	}
+}
+
+// attrText writes a normalised attribute value (Canonical XML 1.0, section 2.3).
+func (c *writer) attrText(v string) {
+	for i := range len(v) {
+		switch v[i] {
+		case '&':
+			c.str("&amp;")
+		case '<':
+			c.str("&lt;")
+		case '"':
+			c.str("&quot;")
+		case '\t':
+			c.str("&#x9;")
+		case '\n':
+			c.str("&#xA;")
+		case '\r':
+			c.str("&#xD;")
+		default:
+			c.byte(v[i])
+		}
+	}
+}

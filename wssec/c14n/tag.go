@@ -1,0 +1,169 @@
+package c14n
+
+import (
+	"bytes"
+	"strings"
+
+	"gsigw/soap/xmlscan"
+)
+
+type decl struct {
+	prefix []byte
+	space  xmlscan.NS
+}
+
+// collect gathers the namespace declarations that the element just started needs.
+func (c *writer) collect(apex bool) {
+	c.todo = c.todo[:0]
+	switch {
+	case c.Exclusive:
+		c.utilised()
+		if len(c.Prefixes) > 0 {
+			c.listed(apex)
+		}
+	case apex:
+		for i := range c.s.InScope() {
+			prefix, _ := c.s.Binding(i)
+			space, _ := c.s.Lookup(prefix) // the innermost binding of the prefix
+			c.need(prefix, space)
+		}
+	default:
+		for _, d := range c.s.Decls {
+			c.need(d.Prefix, d.Space)
+		}
+	}
+}
+
+// utilised needs what the element's own name and its attributes' names use (Exclusive XML Canonicalization 1.0,
+// section 3).
+func (c *writer) utilised() {
+	c.need(c.s.Prefix, c.s.Space)
+	for i := range c.s.Attrs {
+		if a := &c.s.Attrs[i]; len(a.Prefix) > 0 {
+			c.need(a.Prefix, a.Space)
+		}
+	}
+}
+
+// listed needs the prefixes of the PrefixList, which are treated as Canonical XML would.
+func (c *writer) listed(apex bool) {
+	for _, p := range c.Prefixes {
+		prefix := []byte(p)
+		if p == "#default" {
+			prefix = nil
+		}
+		if apex {
+			if space, ok := c.s.Lookup(prefix); ok {
+				c.need(prefix, space)
+			}
+			continue
+		}
+		for _, d := range c.s.Decls {
+			if bytes.Equal(d.Prefix, prefix) {
+				c.need(d.Prefix, d.Space)
+			}
+		}
+	}
+}
+
+// need adds a declaration unless an element around has written it. The first word on a prefix counts.
+func (c *writer) need(prefix []byte, space xmlscan.NS) {
+	if space == xmlscan.XMLSpace {
+		return
+	}
+	for i := range c.todo {
+		if bytes.Equal(c.todo[i].prefix, prefix) {
+			return
+		}
+	}
+	if c.written(prefix) != space {
+		c.todo = append(c.todo, decl{prefix, space})
+	}
+}
+
+// written is what the prefix stands for in the canonical form around; nothing at all counts as no namespace.
+func (c *writer) written(prefix []byte) xmlscan.NS {
+	for i := len(c.rendered) - 1; i >= 0; i-- {
+		r := &c.rendered[i]
+		if string(c.prefixes[r.prefix:r.end]) == string(prefix) {
+			return r.space
+		}
+	}
+	return xmlscan.NoNamespace
+}
+
+// declare writes the declarations, by prefix.
+func (c *writer) declare() {
+	for i := 1; i < len(c.todo); i++ {
+		for j := i; j > 0 && bytes.Compare(c.todo[j].prefix, c.todo[j-1].prefix) < 0; j-- {
+			c.todo[j], c.todo[j-1] = c.todo[j-1], c.todo[j]
+		}
+	}
+	for _, d := range c.todo {
+		at := uint32(len(c.prefixes))
+		c.prefixes = append(c.prefixes, d.prefix...)
+		c.rendered = append(c.rendered, rendering{at, uint32(len(c.prefixes)), d.space})
+		c.str(" xmlns")
+		if len(d.prefix) > 0 {
+			c.byte(':')
+			c.raw(d.prefix)
+		}
+		c.str(`="`)
+		c.attrText(c.s.URI(d.space))
+		c.byte('"')
+	}
+}
+
+// attributes writes the attributes, by namespace name and local name, those without a namespace first.
+func (c *writer) attributes(apex bool) {
+	if apex && !c.Exclusive {
+		c.inherit()
+	}
+	attrs := c.s.Attrs
+	c.order = c.order[:0]
+	for i := range attrs {
+		c.order = append(c.order, i)
+		for j := i; j > 0 && c.less(&attrs[c.order[j]], &attrs[c.order[j-1]]); j-- {
+			c.order[j], c.order[j-1] = c.order[j-1], c.order[j]
+		}
+	}
+	for _, i := range c.order {
+		a := &attrs[i]
+		c.byte(' ')
+		c.name(a.Prefix, a.Local)
+		c.str(`="`)
+		if a.Plain {
+			c.raw(a.Value)
+		} else {
+			c.attrRefs(a.Value)
+		}
+		c.byte('"')
+	}
+}
+
+// inherit adds the xml: attributes of the elements around the apex (Canonical XML 1.0, section 2.4).
+func (c *writer) inherit() {
+	_, xml := c.s.Inherited()
+	own := len(c.s.Attrs)
+	for _, x := range xml {
+		if !hasXML(c.s.Attrs[:own], x.Local) {
+			c.s.Attrs = append(c.s.Attrs, xmlscan.Attr{Prefix: []byte("xml"), Local: []byte(x.Local), Space: xmlscan.XMLSpace, Value: []byte(x.Value)})
+		}
+	}
+}
+
+func hasXML(attrs []xmlscan.Attr, local string) bool {
+	for i := range attrs {
+		if attrs[i].Space == xmlscan.XMLSpace && string(attrs[i].Local) == local {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *writer) less(a, b *xmlscan.Attr) bool {
+	if a.Space == b.Space {
+		return bytes.Compare(a.Local, b.Local) < 0
+	}
+	return strings.Compare(c.s.URI(a.Space), c.s.URI(b.Space)) < 0
+}
