@@ -1,0 +1,222 @@
+package gsi
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// ErrNoCredential is what every *UnusableError is.
+var ErrNoCredential = errors.New("gsi: no usable credential")
+
+// UnusableError says that a source has no credential to give, and what to do.
+type UnusableError struct {
+	Source string // which file, or where was looked
+	Reason error
+	Remedy string
+}
+
+func (e *UnusableError) Error() string {
+	return fmt.Sprintf("gsi: no usable credential in %s: %s: %s", e.Source, strings.TrimPrefix(e.Reason.Error(), "gsi: "), e.Remedy)
+}
+
+// Unwrap gives the reason, and ErrNoCredential.
+func (e *UnusableError) Unwrap() []error { return []error{ErrNoCredential, e.Reason} }
+
+// FileOptions go with a file source. The zero value is the strict one.
+type FileOptions struct {
+	// AllowGroupRead takes a key that its group may read, behind symbolic links,
+	// as Kubernetes mounts a secret. It is for one file, by name.
+	AllowGroupRead bool
+	Now            func() time.Time // nil: the time of day
+}
+
+// File is a Source that reads files and reads them again when they change. A
+// new state that cannot be used leaves the old in place for as long as that is
+// valid; Problem tells of it. It is safe for concurrent use.
+type File struct {
+	name    string
+	why     string
+	paths   []string
+	options FileOptions
+	read    func() (*Credential, []fileStamp, error)
+
+	mu      sync.Mutex
+	stamps  []fileStamp
+	current *Credential
+	problem error
+}
+
+// ProxyFile reads a file with certificates and key in PEM, in any order.
+func ProxyFile(path string, o FileOptions) *File {
+	f := &File{name: path, paths: []string{path}, options: o}
+	f.read = func() (*Credential, []fileStamp, error) {
+		data, stamp, err := readFile(path, true, o)
+		if err != nil {
+			return nil, []fileStamp{stamp}, err
+		}
+		c, err := ParsePEM(data)
+		return c, []fileStamp{stamp}, err
+	}
+	return f
+}
+
+// PairFile reads a certificate (and its chain) from one file, the key from another.
+func PairFile(certPath, keyPath string, o FileOptions) *File {
+	f := &File{name: certPath + " and " + keyPath, paths: []string{certPath, keyPath}, options: o}
+	f.read = func() (*Credential, []fileStamp, error) {
+		certData, certStamp, certErr := readFile(certPath, false, o)
+		keyData, keyStamp, keyErr := readFile(keyPath, true, o)
+		stamps := []fileStamp{certStamp, keyStamp}
+		if err := errors.Join(named(certPath, certErr), named(keyPath, keyErr)); err != nil {
+			return nil, stamps, err
+		}
+		if certPath == keyPath {
+			keyData = nil
+		}
+		c, err := ParsePEM(slices.Concat(certData, []byte("\n"), keyData))
+		return c, stamps, err
+	}
+	return f
+}
+
+// PKCS12File reads a PKCS#12 file; the passphrase is the first line of another.
+func PKCS12File(path, passphrasePath string, o FileOptions) *File {
+	f := &File{name: path, paths: []string{path, passphrasePath}, options: o}
+	f.read = func() (*Credential, []fileStamp, error) {
+		data, stamp, err := readFile(path, true, o)
+		pass, passStamp, passErr := readFile(passphrasePath, true, o)
+		stamps := []fileStamp{stamp, passStamp}
+		if err := errors.Join(err, named(passphrasePath, passErr)); err != nil {
+			return nil, stamps, err
+		}
+		c, err := parsePKCS12(data, pass)
+		return c, stamps, err
+	}
+	return f
+}
+
+func named(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func parsePKCS12(data, passphrase []byte) (*Credential, error) {
+	line, _, _ := strings.Cut(string(passphrase), "\n")
+	key, leaf, more, err := pkcs12.DecodeChain(data, strings.TrimSuffix(line, "\r"))
+	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
+		return nil, errors.New("the passphrase does not open the PKCS#12 file")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the PKCS#12 file does not parse: %w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("the PKCS#12 file holds a key of a kind that cannot sign")
+	}
+	return assemble(append([]*x509.Certificate{leaf}, more...), signer)
+}
+
+// Credential returns the credential in the files as they are now.
+func (f *File) Credential(context.Context) (*Credential, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.current == nil || f.problem != nil || !slices.Equal(f.stamps, f.look()) {
+		f.reload()
+	}
+	if f.current == nil {
+		return nil, f.problem
+	}
+	if now := f.now(); !now.Before(f.current.NotAfter()) {
+		return nil, f.unusable(expiredReason(f.current), "renew it, for instance with grid-proxy-init")
+	}
+	return f.current, nil
+}
+
+// Problem returns why the files as they are now cannot be used, nil when they
+// are in use. A source with a problem may still have its old credential to give.
+func (f *File) Problem() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.problem
+}
+
+// String names the files.
+func (f *File) String() string { return f.name }
+
+// Why says how the source was found, "" when it was named outright.
+func (f *File) Why() string { return f.why }
+
+func (f *File) reload() {
+	c, stamps, err := f.read()
+	if err == nil {
+		err = f.usable(c)
+	}
+	if err != nil {
+		f.problem = f.unusable(err, remedy(err))
+		return
+	}
+	f.current, f.stamps, f.problem = c, stamps, nil
+}
+
+func (f *File) usable(c *Credential) error {
+	now := f.now()
+	if !now.Before(c.NotAfter()) {
+		return expiredReason(c)
+	}
+	if now.Before(c.NotBefore()) {
+		return fmt.Errorf("it is valid from %s only", c.NotBefore().UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+func expiredReason(c *Credential) error {
+	return fmt.Errorf("%w at %s", ErrExpired, c.NotAfter().UTC().Format(time.RFC3339))
+}
+
+// ErrExpired says that a certificate of the chain has expired.
+var ErrExpired = errors.New("gsi: the credential expired")
+
+func (f *File) unusable(reason error, remedy string) error {
+	return &UnusableError{Source: f.name, Reason: reason, Remedy: remedy}
+}
+
+func remedy(err error) string {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return "make one with grid-proxy-init, or name another file"
+	case errors.Is(err, ErrExpired):
+		return "renew it, for instance with grid-proxy-init"
+	}
+	return "mend the file or name another"
+}
+
+func (f *File) now() time.Time {
+	if f.options.Now != nil {
+		return f.options.Now()
+	}
+	return time.Now()
+}
+
+func (f *File) look() []fileStamp {
+	var stamps []fileStamp
+	for _, path := range f.paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil
+		}
+		stamps = append(stamps, stampOf(info))
+	}
+	return stamps
+}

@@ -1,0 +1,252 @@
+package gsi
+
+import (
+	"bytes"
+	"crypto/md5"
+	"crypto/sha1"
+	"encoding/asn1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Name is a distinguished name: RDNs in the order of the certificate, each
+// usually with one attribute.
+type Name []RDN
+
+// RDN is a relative distinguished name, a set of attributes.
+type RDN []Attribute
+
+// Attribute is one type and value of a name.
+type Attribute struct {
+	oid  asn1.ObjectIdentifier
+	tag  int    // of the value, 0 when read from text
+	raw  []byte // the bytes of the value as they stand
+	text string // the value in UTF-8; raw when its type is not a string
+}
+
+// ParseName reads the DER of a name, such as Certificate.RawSubject.
+func ParseName(der []byte) (Name, error) {
+	sets, err := rdns(der)
+	if err != nil {
+		return nil, err
+	}
+	var name Name
+	for _, set := range sets {
+		rdn, err := parseRDN(set)
+		if err != nil {
+			return nil, err
+		}
+		name = append(name, rdn)
+	}
+	return name, nil
+}
+
+// rdns splits the DER of a name into the DER of its RDNs.
+func rdns(der []byte) ([][]byte, error) {
+	var name asn1.RawValue
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 || name.Tag != asn1.TagSequence {
+		return nil, errors.New("gsi: the name is not a sequence")
+	}
+	var sets [][]byte
+	for rest := name.Bytes; len(rest) > 0; {
+		var set asn1.RawValue
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &set); err != nil || set.Tag != asn1.TagSet {
+			return nil, errors.New("gsi: the name holds something other than sets")
+		}
+		sets = append(sets, set.FullBytes)
+	}
+	return sets, nil
+}
+
+func parseRDN(der []byte) (RDN, error) {
+	var set asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &set); err != nil {
+		return nil, fmt.Errorf("gsi: name: %w", err)
+	}
+	var rdn RDN
+	for rest := set.Bytes; len(rest) > 0; {
+		var pair struct {
+			Type  asn1.ObjectIdentifier
+			Value asn1.RawValue
+		}
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &pair); err != nil {
+			return nil, fmt.Errorf("gsi: name: %w", err)
+		}
+		v := pair.Value
+		rdn = append(rdn, Attribute{pair.Type, v.Tag, v.Bytes, decodeString(v)})
+	}
+	if len(rdn) == 0 {
+		return nil, errors.New("gsi: the name holds an empty set")
+	}
+	return rdn, nil
+}
+
+func decodeString(v asn1.RawValue) string {
+	switch v.Tag {
+	case tagT61String:
+		runes := make([]rune, len(v.Bytes))
+		for i, b := range v.Bytes {
+			runes[i] = rune(b)
+		}
+		return string(runes)
+	case asn1.TagBMPString:
+		units := make([]uint16, len(v.Bytes)/2)
+		for i := range units {
+			units[i] = binary.BigEndian.Uint16(v.Bytes[2*i:])
+		}
+		return string(utf16.Decode(units))
+	}
+	return string(v.Bytes)
+}
+
+const (
+	tagT61String       = 20
+	tagVisibleString   = 26
+	tagUniversalString = 28
+)
+
+// Equal compares two names attribute by attribute: types by what they mean
+// (so that emailAddress is Email and UID is USERID), values letter by letter.
+func (n Name) Equal(m Name) bool {
+	return slices.EqualFunc(n, m, func(a, b RDN) bool {
+		return slices.EqualFunc(a, b, func(x, y Attribute) bool {
+			return x.oid.Equal(y.oid) && x.text == y.text
+		})
+	})
+}
+
+// OneLine writes the name in OpenSSL's one-line form, "/O=Grid/CN=Jane Doe".
+func (n Name) OneLine() string {
+	var b strings.Builder
+	for _, rdn := range n {
+		for _, a := range rdn {
+			b.WriteString("/" + label(a.oid) + "=")
+			for _, c := range a.raw {
+				if c < ' ' || c > '~' {
+					fmt.Fprintf(&b, `\x%02X`, c)
+				} else {
+					b.WriteByte(c)
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// RFC2253 writes the name as RFC 2253 has it, last RDN first, anything but
+// ASCII as UTF-8 in hexadecimal, as `openssl -nameopt RFC2253` does.
+func (n Name) RFC2253() string {
+	var parts []string
+	for _, rdn := range slices.Backward(n) {
+		var attrs []string
+		for _, a := range slices.Backward(rdn) {
+			attrs = append(attrs, label(a.oid)+"="+escape2253(a.text))
+		}
+		parts = append(parts, strings.Join(attrs, "+"))
+	}
+	return strings.Join(parts, ",")
+}
+
+func escape2253(s string) string {
+	var b strings.Builder
+	for i, c := range []byte(s) {
+		edge := (c == ' ' && (i == 0 || i == len(s)-1)) || (c == '#' && i == 0)
+		switch {
+		case c < ' ' || c > '~':
+			fmt.Fprintf(&b, `\%02X`, c)
+		case edge || strings.IndexByte(`,+"\<>;`, c) >= 0:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+// OneLine writes the DER of a name in OpenSSL's one-line form. What is not a
+// name comes out in hexadecimal, so that a message can always name a certificate.
+func OneLine(der []byte) string {
+	n, err := ParseName(der)
+	if err != nil {
+		return fmt.Sprintf("(not a name: %x)", der[:min(len(der), 32)])
+	}
+	return n.OneLine()
+}
+
+// SubjectHash returns the hash that names a CA's files since OpenSSL 1.0: eight
+// hexadecimal digits over the SHA-1 of the name in canonical form.
+func SubjectHash(der []byte) (string, error) {
+	name, err := ParseName(der)
+	if err != nil {
+		return "", err
+	}
+	var canonical []byte
+	for _, rdn := range name {
+		set, err := rdn.canonical()
+		if err != nil {
+			return "", err
+		}
+		canonical = append(canonical, set...)
+	}
+	sum := sha1.Sum(canonical)
+	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:])), nil
+}
+
+// SubjectHashOld returns the hash that named a CA's files before OpenSSL 1.0
+// and still does for GT4: over the MD5 of the name's DER.
+func SubjectHashOld(der []byte) string {
+	sum := md5.Sum(der)
+	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:]))
+}
+
+// canonical encodes the RDN as OpenSSL's x509_name_canon does: strings as UTF-8,
+// lower case, with single spaces.
+func (r RDN) canonical() ([]byte, error) {
+	var attrs [][]byte
+	for _, a := range r {
+		value := asn1.RawValue{Tag: a.tag, Bytes: a.raw}
+		if isText(a.tag) {
+			folded := strings.Join(strings.FieldsFunc(lowerASCII(a.text), isSpaceASCII), " ")
+			value = asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(folded)}
+		}
+		der, err := asn1.Marshal(struct {
+			Type  asn1.ObjectIdentifier
+			Value asn1.RawValue
+		}{a.oid, value})
+		if err != nil {
+			return nil, fmt.Errorf("gsi: name: %w", err)
+		}
+		attrs = append(attrs, der)
+	}
+	slices.SortFunc(attrs, bytes.Compare)
+	return asn1.Marshal(asn1.RawValue{Tag: asn1.TagSet, IsCompound: true, Bytes: bytes.Join(attrs, nil)})
+}
+
+func isText(tag int) bool {
+	switch tag {
+	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagBMPString,
+		tagT61String, tagVisibleString, tagUniversalString:
+		return true
+	}
+	return false
+}
+
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+func isSpaceASCII(r rune) bool { return r < utf8.RuneSelf && strings.ContainsRune(" \t\n\v\f\r", r) }
