@@ -26,11 +26,11 @@ type Route struct {
 	// PeerDN are the subjects that may answer, in OpenSSL one-line form; none means the target host's own DN.
 	PeerDN []string
 
-	AllowMD5      bool // MD5 signatures in certificate chains
-	AllowRSA512   bool // RSA keys of 512 bits and more
-	AllowLoopback bool // the target may resolve to a loopback address
-	// AllowLinkLocal lets the target resolve to a link-local address.
-	AllowLinkLocal bool
+	AllowMD5       bool // MD5 signatures in certificate chains
+	AllowRSA512    bool // RSA keys of 512 bits and more
+	AllowLoopback  bool // the target may resolve to a loopback address
+	AllowLinkLocal bool // the target may resolve to a link-local address
+	AllowOwn       bool // the target may be a listener of the gateway itself
 
 	// CredentialName overrides the caller's own credential.
 	CredentialName string
@@ -50,12 +50,14 @@ type Route struct {
 	Timeouts     Timeouts
 }
 
-// Timeouts bound each leg of an exchange; 0 is no bound of its own.
+// Timeouts bound each leg of an exchange; 0 means the default of the dialler.
 type Timeouts struct {
-	Dial        time.Duration // TCP connection
-	Handshake   time.Duration // TLS
-	ReplyHeader time.Duration // from the request's last byte to the reply's header
-	Exchange    time.Duration // the whole exchange
+	Resolve   time.Duration // name to addresses
+	Dial      time.Duration // TCP connection, for each address
+	Handshake time.Duration // TLS
+	Progress  time.Duration // the longest pause while the request is written or the reply is read
+	Header    time.Duration // from the request's last byte to the end of the reply's header
+	Total     time.Duration // the whole call
 }
 
 // Upstream is the address at which the call is sent: what was checked, re-encoded, with the target's scheme.

@@ -1,0 +1,161 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// files looks at every file that the config names.
+func (d *document) files(c *Config) {
+	d.tls("listen.tls", c.Listen.TLS)
+	d.tls("reverse.tls", c.Reverse.TLS)
+	for _, name := range sorted(c.Callers) {
+		caller, at := c.Callers[name], "callers."+name
+		d.public(at+".client-cert", caller.ClientCert)
+		d.secret(at+".secret-file", caller.SecretFile, caller.AllowGroupRead)
+	}
+	for _, name := range sorted(c.Credentials) {
+		cred, at := c.Credentials[name], "credentials."+name
+		d.public(at+".cert", cred.Cert)
+		d.private(at+".proxy", cred.Proxy, cred.AllowGroupRead)
+		d.private(at+".key", cred.Key, cred.AllowGroupRead)
+		d.private(at+".pkcs12", cred.PKCS12, cred.AllowGroupRead)
+		d.private(at+".passphrase-file", cred.PassphraseFile, cred.AllowGroupRead)
+	}
+	if c.judges() {
+		d.directory("trust.dir", c.Trust.Dir, "install the CA certificates there, or name another directory")
+	}
+	d.directory("ca.dir", c.CA.Dir, "make it with: gsigw ca init")
+	d.directory("trace", c.Trace, "make it, mode 0700")
+}
+
+// judges says whether any route needs the trust directory.
+func (c *Config) judges() bool {
+	for name := range c.Routes {
+		if r := c.route(name); r.Secured() || r.Target.Scheme == "https" {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *document) tls(at string, t TLS) {
+	d.public(at+".cert", t.Cert)
+	d.private(at+".key", t.Key, t.AllowGroupRead)
+}
+
+func (d *document) public(at string, p Path) {
+	if p == "" {
+		return
+	}
+	f, err := os.Open(string(p))
+	if err != nil {
+		d.wrong(at, fmt.Sprintf("%s: %s", p, reason(err)), "check the name and its permissions")
+		return
+	}
+	f.Close()
+}
+
+func (d *document) private(at string, p Path, group bool) {
+	if p == "" {
+		return
+	}
+	f, err := openPrivate(string(p), group)
+	if err != nil {
+		d.unusable(at, err)
+		return
+	}
+	f.Close()
+}
+
+func (d *document) secret(at string, p Path, group bool) {
+	if p == "" {
+		return
+	}
+	if _, err := ReadSecret(string(p), group); err != nil {
+		d.unusable(at, err)
+	}
+}
+
+func (d *document) unusable(at string, err error) {
+	var fe *FileError
+	if errors.As(err, &fe) {
+		d.wrong(at, fe.Name+": "+fe.Text, fe.Remedy)
+	}
+}
+
+func (d *document) directory(at string, p Path, remedy string) {
+	if p == "" {
+		return
+	}
+	if info, err := os.Stat(string(p)); err != nil {
+		d.wrong(at, fmt.Sprintf("%s: %s", p, reason(err)), remedy)
+	} else if !info.IsDir() {
+		d.wrong(at, fmt.Sprintf("%s: it is no directory", p), remedy)
+	}
+}
+
+// FileError says why a file with a secret is not used.
+type FileError struct{ Name, Text, Remedy string }
+
+func (e *FileError) Error() string { return "config: " + e.Name + ": " + e.Text + ": " + e.Remedy }
+
+// openPrivate opens a file that nobody else may read or change. The open file is judged, so that what was judged is
+// what is read.
+func openPrivate(name string, group bool) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &FileError{name, reason(err), "check the name and its permissions"}
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = judge(name, info, group)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func judge(name string, info os.FileInfo, group bool) error {
+	mode := info.Mode().Perm()
+	switch {
+	case !info.Mode().IsRegular():
+		return &FileError{name, "it is no regular file", "name the file itself"}
+	case mode&0o027 != 0:
+		return &FileError{name, fmt.Sprintf("mode %#o lets others in", mode), "run: chmod 600 " + name}
+	case mode&0o050 != 0 && !group:
+		return &FileError{name, fmt.Sprintf("mode %#o lets its group read it", mode),
+			"run: chmod 600 " + name + ", or add allow-group-read: true for a mounted secret"}
+	}
+	return nil
+}
+
+// minSecret is the least length of a proxy secret, in bytes: 128 bits even when written in base64.
+const minSecret = 22
+
+// ReadSecret reads a secret from a file that nobody else may read, without the line end. With group the file's group
+// may read it too. The error is a *FileError.
+func ReadSecret(name string, group bool) ([]byte, error) {
+	f, err := openPrivate(name, group)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 4096+1))
+	if err != nil {
+		return nil, &FileError{name, reason(err), "check the file"}
+	}
+	text = bytes.TrimRight(text, "\r\n")
+	if len(text) < minSecret || len(text) > 4096 {
+		return nil, &FileError{name, fmt.Sprintf("a secret has %d to 4096 characters", minSecret),
+			"run: umask 077; head -c 24 /dev/urandom | base64 > " + name}
+	}
+	return text, nil
+}
