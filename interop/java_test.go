@@ -1,0 +1,78 @@
+package interop
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// scratch is a directory that lives as long as the test process: compiled Java classes and the gsigw binary.
+var scratch string
+
+func TestMain(m *testing.M) {
+	os.Exit(runWithScratch(m))
+}
+
+func runWithScratch(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gsigw-interop-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	scratch = dir
+	return m.Run()
+}
+
+var (
+	compiled   = map[string]error{}
+	compiledMu sync.Mutex
+)
+
+// javaCommand compiles java/<program>.java with what it refers to, once, and returns the command that runs it. The
+// JVM gets the options before the program's own arguments.
+func javaCommand(t testing.TB, program string, jars, options []string, args ...string) *exec.Cmd {
+	t.Helper()
+	classPath := filepath.Join(scratch, "classes", program)
+	for _, jar := range jars {
+		classPath += ":" + need(t, jar)
+	}
+	java, javac := need(t, "java"), need(t, "javac")
+	compiledMu.Lock()
+	defer compiledMu.Unlock()
+	err, done := compiled[program]
+	if !done {
+		err = compileJava(javac, program, classPath)
+		compiled[program] = err
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := append(append(jvmOptions(), options...), "-cp", classPath, program)
+	return exec.Command(java, append(full, args...)...)
+}
+
+// jvmOptions keep a small JVM quiet and quick to start.
+func jvmOptions() []string {
+	return []string{"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+		"-Dorg.apache.commons.logging.Log=org.apache.commons.logging.impl.NoOpLog"}
+}
+
+func compileJava(javac, program, classPath string) error {
+	classes, _, _ := strings.Cut(classPath, ":")
+	if err := os.MkdirAll(classes, 0o755); err != nil {
+		return err
+	}
+	cmd := exec.Command(javac, "-nowarn", "-proc:none", "-encoding", "UTF-8", "-d", classes, "-cp", classPath,
+		"-sourcepath", "java", filepath.Join("java", program+".java"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return &compileError{program, string(out)}
+	}
+	return nil
+}
+
+type compileError struct{ program, output string }
+
+func (e *compileError) Error() string { return "javac " + e.program + ".java:\n" + e.output }
