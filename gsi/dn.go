@@ -103,6 +103,9 @@ func ParseDN(s string) (Name, error) {
 
 func parseOneLine(s string) (Name, error) {
 	var name Name
+	if s == "" {
+		return nil, nil
+	}
 	for part := range strings.SplitSeq(s[1:], "/") {
 		typ, value, ok := strings.Cut(part, "=")
 		oid, known := oidOf(typ)
@@ -204,4 +207,21 @@ func escaped2253(s string) (n int, c byte, err error) {
 		return 0, 0, fmt.Errorf("a backslash at its end")
 	}
 	return 1, s[0], nil
+}
+
+// Unambiguous says whether the one-line form of the name can mean no other
+// name: a value that looks like an attribute of its own, or two attributes in
+// one RDN, make it ambiguous.
+func (n Name) Unambiguous() bool {
+	again, err := parseOneLine(n.OneLine())
+	return err == nil && slices.EqualFunc(n, again, func(a, b RDN) bool {
+		return len(a) == 1 && a[0].oid.Equal(b[0].oid) && string(a[0].raw) == string(b[0].raw)
+	})
+}
+
+// EqualDN compares the name of a certificate with one that is written in either
+// form.
+func (n Name) EqualDN(s string) bool {
+	m, err := ParseDN(s)
+	return err == nil && n.Equal(m)
 }

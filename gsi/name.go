@@ -250,3 +250,15 @@ func lowerASCII(s string) string {
 }
 
 func isSpaceASCII(r rune) bool { return r < utf8.RuneSelf && strings.ContainsRune(" \t\n\v\f\r", r) }
+
+// CommonName returns the last CN of the name, "" when it has none.
+func (n Name) CommonName() string {
+	for _, rdn := range slices.Backward(n) {
+		for _, a := range rdn {
+			if a.oid.Equal(oidCN) {
+				return a.text
+			}
+		}
+	}
+	return ""
+}

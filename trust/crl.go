@@ -1,0 +1,121 @@
+package trust
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"gsigw/gsi"
+)
+
+// crl is a revocation list with what was found out about it when it was read.
+type crl struct {
+	file    string
+	list    *x509.RevocationList
+	revoked map[string]bool // serial numbers
+	signers map[string]bool // by the DER of a CA of the directory: did it sign this?
+}
+
+func parseCRL(data []byte) (*crl, error) {
+	if block, _ := pem.Decode(data); block != nil {
+		if block.Type != "X509 CRL" {
+			return nil, fmt.Errorf("a %s where a revocation list should be", block.Type)
+		}
+		data = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(data)
+	if err != nil {
+		return nil, err
+	}
+	if list.NextUpdate.IsZero() {
+		return nil, errors.New("the revocation list does not say when the next is due")
+	}
+	c := &crl{list: list, revoked: map[string]bool{}, signers: map[string]bool{}}
+	return c, c.index()
+}
+
+// index notes the serial numbers. A critical extension says that the list is
+// not what it seems, only a part or somebody else's certificates.
+func (c *crl) index() error {
+	for _, e := range c.list.Extensions {
+		if e.Critical {
+			return fmt.Errorf("the revocation list has the critical extension %s: only full lists are taken", e.Id)
+		}
+	}
+	for _, entry := range c.list.RevokedCertificateEntries {
+		for _, e := range entry.Extensions {
+			if e.Critical {
+				return fmt.Errorf("the revocation list has the critical entry extension %s", e.Id)
+			}
+		}
+		c.revoked[serialKey(entry.SerialNumber)] = true
+	}
+	return nil
+}
+
+func serialKey(n *big.Int) string { return n.Text(16) }
+
+// signedBy says whether the CA signed the list.
+func (c *crl) signedBy(ca *x509.Certificate) bool {
+	if signed, known := c.signers[string(ca.Raw)]; known {
+		return signed
+	}
+	return c.list.CheckSignatureFrom(ca) == nil
+}
+
+// signCRLs finds out once, while the state is made, which CA signed which list.
+func (st *state) signCRLs() {
+	for issuer, lists := range st.crls {
+		anchors := st.bySubject[issuer]
+		for _, c := range lists {
+			var any bool
+			for _, a := range anchors {
+				signed := c.list.CheckSignatureFrom(a.cert) == nil
+				c.signers[string(a.cert.Raw)] = signed
+				any = any || signed
+			}
+			if len(anchors) > 0 && !any {
+				st.problem(c.file, errors.New("the revocation list was not signed by the CA that it names: fetch it again"))
+			}
+		}
+	}
+}
+
+// checkRevocation refuses a certificate that its CA revoked, or of which it
+// cannot be known.
+func (w *walk) checkRevocation(cert, ca *x509.Certificate) error {
+	if w.options.CRL == CRLOff {
+		return nil
+	}
+	const remedy = "fetch the CA's revocation list again, for instance with fetch-crl"
+	for _, stem := range w.state.stems(ca) {
+		if w.state.brokenCRL[stem] {
+			return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: the list of its CA cannot be read")
+		}
+	}
+	var newest *crl
+	named := w.state.crls[string(ca.RawSubject)]
+	for _, c := range named {
+		if !c.signedBy(ca) {
+			continue
+		}
+		if c.revoked[serialKey(cert.SerialNumber)] {
+			return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.RawSubject), "was revoked by its CA")
+		}
+		if !c.list.ThisUpdate.After(w.at.Add(w.options.Skew)) && (newest == nil || c.list.ThisUpdate.After(newest.list.ThisUpdate)) {
+			newest = c
+		}
+	}
+	switch {
+	case newest == nil && len(named) > 0:
+		return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: no list of its CA is signed by it and valid already")
+	case newest == nil && w.options.CRL == CRLRequire:
+		return refuse(CRLMissing, cert, remedy, "is not known to be unrevoked: its CA has no revocation list")
+	case newest != nil && !w.at.Before(newest.list.NextUpdate):
+		return refuse(CRLExpired, cert, remedy, "is not known to be unrevoked: the list of its CA was due for renewal at %s", newest.list.NextUpdate.UTC().Format(time.RFC3339))
+	}
+	return nil
+}

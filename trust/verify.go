@@ -1,0 +1,199 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/x509"
+	"slices"
+	"time"
+
+	"gsigw/gsi"
+)
+
+// Verify walks a chain from its CA down to the leaf and says in whose name it
+// speaks. The chain comes leaf first, from anywhere; the CA may be there or
+// not, and a CA between may come from the trust directory. An error is an
+// *Error.
+func (s *Store) Verify(chain []*x509.Certificate, at time.Time) (*gsi.Identity, error) {
+	w := &walk{state: s.state.Load(), options: s.options, at: at}
+	if err := w.checkSizes(chain); err != nil {
+		return nil, err
+	}
+	path, err := w.path(chain)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := w.countProxies(path)
+	if err != nil {
+		return nil, err
+	}
+	for i, cert := range slices.Backward(path) {
+		if err := w.checkCertificate(path, i, proxies); err != nil {
+			return nil, err
+		}
+		_ = cert
+	}
+	id, err := gsi.IdentityOf(path[:len(path)-1])
+	if err != nil {
+		return nil, refuse(Malformed, path[0], "have it issued again", "is not understood: %v", err)
+	}
+	return id, nil
+}
+
+// walk is one chain's verification.
+type walk struct {
+	state   *state
+	options Options
+	at      time.Time
+}
+
+// path completes the chain to a self-signed CA of the directory.
+func (w *walk) path(chain []*x509.Certificate) ([]*x509.Certificate, error) {
+	if err := checkNames(chain); err != nil {
+		return nil, err
+	}
+	path := slices.Clone(chain)
+	for !selfIssued(path[len(path)-1]) {
+		if len(path) >= w.options.maxCertificates() {
+			return nil, w.tooMany()
+		}
+		issuer := w.issuer(path[len(path)-1])
+		if issuer == nil {
+			return nil, unknownCA(path[len(path)-1])
+		}
+		path = append(path, issuer)
+	}
+	if _, ok := w.state.byRaw[string(path[len(path)-1].Raw)]; !ok {
+		return nil, unknownCA(path[len(path)-1])
+	}
+	return path, nil
+}
+
+func checkNames(chain []*x509.Certificate) error {
+	for i, cert := range chain[:len(chain)-1] {
+		if !bytes.Equal(cert.RawIssuer, chain[i+1].RawSubject) {
+			return refuse(NameChaining, cert, "send the chain leaf first and complete",
+				"names the issuer %s, but is followed by %s", gsi.OneLine(cert.RawIssuer), gsi.OneLine(chain[i+1].RawSubject))
+		}
+		if selfIssued(cert) {
+			return refuse(NameChaining, cert, "send the chain up to its first CA", "is self-issued, but another certificate follows")
+		}
+	}
+	return nil
+}
+
+// issuer finds the CA of the directory that issued a certificate. Of several
+// with its name it is the one whose key fits.
+func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
+	candidates := w.state.bySubject[string(cert.RawIssuer)]
+	for _, a := range candidates {
+		if w.checkSignature(cert, a.cert) == nil {
+			return a.cert
+		}
+	}
+	if len(candidates) == 0 {
+		return nil
+	}
+	return candidates[0].cert
+}
+
+func unknownCA(cert *x509.Certificate) error {
+	return refuse(UnknownCA, cert, "put that CA into the trust directory if it is to be trusted",
+		"was issued by %s, which is not in the trust directory", gsi.OneLine(cert.RawIssuer))
+}
+
+func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawIssuer, cert.RawSubject) }
+
+// countProxies counts the proxies at the front of the path. None may stand
+// behind the end entity.
+func (w *walk) countProxies(path []*x509.Certificate) (int, error) {
+	proxies := 0
+	for i, cert := range path {
+		t, err := gsi.Classify(cert)
+		if err != nil {
+			return 0, refuse(Malformed, cert, "have it issued again", "is not understood: %v", err)
+		}
+		if t == gsi.EEC {
+			continue
+		}
+		if proxies < i {
+			return 0, refuse(NotCA, path[i-1], "have it issued by a CA", "was issued by a proxy without being one")
+		}
+		proxies++
+	}
+	if proxies >= len(path)-1 {
+		return 0, refuse(EndEntityIsCA, path[len(path)-1], "send the end-entity certificate too", "is a CA where an end entity should be")
+	}
+	return proxies, nil
+}
+
+// checkCertificate checks one certificate of the path and its link to the next.
+// The first proxies of the path are proxies, then come the end entity and CAs.
+func (w *walk) checkCertificate(path []*x509.Certificate, i, proxies int) error {
+	cert := path[i]
+	if err := w.checkValidity(cert); err != nil {
+		return err
+	}
+	if err := checkCriticalExtensions(cert, i < proxies); err != nil {
+		return err
+	}
+	if i > proxies {
+		if err := checkCA(path, i, proxies); err != nil {
+			return err
+		}
+	}
+	if i == len(path)-1 {
+		return nil // the CA is trusted for being in the directory
+	}
+	if err := w.checkSignature(cert, path[i+1]); err != nil {
+		return err
+	}
+	if i < proxies {
+		return w.checkProxy(path, i)
+	}
+	return w.checkIssued(cert, path[i+1], i == proxies)
+}
+
+// checkIssued checks what a CA issued.
+func (w *walk) checkIssued(cert, ca *x509.Certificate, endEntity bool) error {
+	if endEntity && cert.IsCA {
+		return refuse(EndEntityIsCA, cert, "send the end-entity certificate too", "is a CA where an end entity should be")
+	}
+	name, err := gsi.ParseName(cert.RawSubject)
+	if err != nil || !name.Unambiguous() {
+		return refuse(AmbiguousName, cert, "have it issued under a plain name", "has a name whose one-line form can mean another name")
+	}
+	if err := w.checkSigningPolicy(cert, ca); err != nil {
+		return err
+	}
+	return w.checkRevocation(cert, ca)
+}
+
+func checkCA(path []*x509.Certificate, i, proxies int) error {
+	ca := path[i]
+	switch {
+	case !ca.BasicConstraintsValid || !ca.IsCA:
+		return refuse(NotCA, ca, "have it issued by a CA", "is not a CA, but issued %s", gsi.OneLine(path[i-1].RawSubject))
+	case ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCertSign == 0:
+		return refuse(KeyUsage, ca, "ask the CA for one with keyCertSign", "may not sign certificates by its key usage")
+	}
+	below := 0 // CAs between this one and the end entity; self-issued ones are free
+	for _, cert := range path[proxies+1 : i] {
+		if !selfIssued(cert) {
+			below++
+		}
+	}
+	if (ca.MaxPathLen > 0 || ca.MaxPathLenZero) && below > ca.MaxPathLen {
+		return refuse(PathLength, ca, "have the certificate issued by another CA", "allows %d CAs below it; %d follow", ca.MaxPathLen, below)
+	}
+	return nil
+}
+
+func (w *walk) checkValidity(cert *x509.Certificate) error {
+	switch {
+	case !w.at.Before(cert.NotAfter.Add(w.options.Skew + time.Second)):
+		return refuse(Expired, cert, "renew it", "expired at %s", cert.NotAfter.UTC().Format(time.RFC3339))
+	case w.at.Add(w.options.Skew).Before(cert.NotBefore):
+		return refuse(NotYetValid, cert, "wait, or set the clocks right", "is not valid before %s", cert.NotBefore.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
