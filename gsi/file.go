@@ -42,7 +42,8 @@ type FileOptions struct {
 
 // File is a Source that reads files and reads them again when they change. A
 // new state that cannot be used leaves the old in place for as long as that is
-// valid; Problem tells of it. It is safe for concurrent use.
+// valid, and Problem tells of it; a file that is gone takes the credential with
+// it. It is safe for concurrent use.
 type File struct {
 	name    string
 	why     string
@@ -165,6 +166,9 @@ func (f *File) reload() {
 	}
 	if err != nil {
 		f.problem = f.unusable(err, remedy(err))
+		if errors.Is(err, os.ErrNotExist) {
+			f.current = nil // who removes a proxy wants it out of use
+		}
 		return
 	}
 	f.current, f.stamps, f.problem = c, stamps, nil

@@ -2,8 +2,6 @@ package gsi
 
 import (
 	"bytes"
-	"crypto/md5"
-	"crypto/sha1"
 	"encoding/asn1"
 	"encoding/binary"
 	"errors"
@@ -11,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Name is a distinguished name: RDNs in the order of the certificate, each
@@ -181,76 +178,6 @@ func OneLine(der []byte) string {
 	return n.OneLine()
 }
 
-// SubjectHash returns the hash that names a CA's files since OpenSSL 1.0: eight
-// hexadecimal digits over the SHA-1 of the name in canonical form.
-func SubjectHash(der []byte) (string, error) {
-	name, err := ParseName(der)
-	if err != nil {
-		return "", err
-	}
-	var canonical []byte
-	for _, rdn := range name {
-		set, err := rdn.canonical()
-		if err != nil {
-			return "", err
-		}
-		canonical = append(canonical, set...)
-	}
-	sum := sha1.Sum(canonical)
-	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:])), nil
-}
-
-// SubjectHashOld returns the hash that named a CA's files before OpenSSL 1.0
-// and still does for GT4: over the MD5 of the name's DER.
-func SubjectHashOld(der []byte) string {
-	sum := md5.Sum(der)
-	return fmt.Sprintf("%08x", binary.LittleEndian.Uint32(sum[:]))
-}
-
-// canonical encodes the RDN as OpenSSL's x509_name_canon does: strings as UTF-8,
-// lower case, with single spaces.
-func (r RDN) canonical() ([]byte, error) {
-	var attrs [][]byte
-	for _, a := range r {
-		value := asn1.RawValue{Tag: a.tag, Bytes: a.raw}
-		if isText(a.tag) {
-			folded := strings.Join(strings.FieldsFunc(lowerASCII(a.text), isSpaceASCII), " ")
-			value = asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(folded)}
-		}
-		der, err := asn1.Marshal(struct {
-			Type  asn1.ObjectIdentifier
-			Value asn1.RawValue
-		}{a.oid, value})
-		if err != nil {
-			return nil, fmt.Errorf("gsi: name: %w", err)
-		}
-		attrs = append(attrs, der)
-	}
-	slices.SortFunc(attrs, bytes.Compare)
-	return asn1.Marshal(asn1.RawValue{Tag: asn1.TagSet, IsCompound: true, Bytes: bytes.Join(attrs, nil)})
-}
-
-func isText(tag int) bool {
-	switch tag {
-	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagBMPString,
-		tagT61String, tagVisibleString, tagUniversalString:
-		return true
-	}
-	return false
-}
-
-func lowerASCII(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
-}
-
-func isSpaceASCII(r rune) bool { return r < utf8.RuneSelf && strings.ContainsRune(" \t\n\v\f\r", r) }
-
 // CommonName returns the last CN of the name, "" when it has none.
 func (n Name) CommonName() string {
 	for _, rdn := range slices.Backward(n) {
@@ -261,4 +188,45 @@ func (n Name) CommonName() string {
 		}
 	}
 	return ""
+}
+
+// DER encodes the name, values that were read from text as UTF8String.
+func (n Name) DER() ([]byte, error) {
+	var body []byte
+	for _, rdn := range n {
+		var attrs [][]byte
+		for _, a := range rdn {
+			tag := a.tag
+			if tag == 0 {
+				tag = asn1.TagUTF8String
+			}
+			der, err := attributeDER(a.oid, asn1.RawValue{Tag: tag, Bytes: a.raw})
+			if err != nil {
+				return nil, err
+			}
+			attrs = append(attrs, der)
+		}
+		set, err := setDER(attrs)
+		if err != nil {
+			return nil, err
+		}
+		body = append(body, set...)
+	}
+	return asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: body})
+}
+
+func attributeDER(oid asn1.ObjectIdentifier, value asn1.RawValue) ([]byte, error) {
+	der, err := asn1.Marshal(struct {
+		Type  asn1.ObjectIdentifier
+		Value asn1.RawValue
+	}{oid, value})
+	if err != nil {
+		return nil, fmt.Errorf("gsi: name: %w", err)
+	}
+	return der, nil
+}
+
+func setDER(attrs [][]byte) ([]byte, error) {
+	slices.SortFunc(attrs, bytes.Compare)
+	return asn1.Marshal(asn1.RawValue{Tag: asn1.TagSet, IsCompound: true, Bytes: bytes.Join(attrs, nil)})
 }

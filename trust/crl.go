@@ -66,6 +66,17 @@ func (c *crl) signedBy(ca *x509.Certificate) bool {
 	return c.list.CheckSignatureFrom(ca) == nil
 }
 
+// signedByAnother says whether the list is of another CA with the same name, as
+// there is one while a CA changes its key.
+func (c *crl) signedByAnother() bool {
+	for _, signed := range c.signers {
+		if signed {
+			return true
+		}
+	}
+	return false
+}
+
 // signCRLs finds out once, while the state is made, which CA signed which list.
 func (st *state) signCRLs() {
 	for issuer, lists := range st.crls {
@@ -97,11 +108,13 @@ func (w *walk) checkRevocation(cert, ca *x509.Certificate) error {
 		}
 	}
 	var newest *crl
-	named := w.state.crls[string(ca.RawSubject)]
-	for _, c := range named {
+	unusable := false
+	for _, c := range w.state.crls[string(ca.RawSubject)] {
 		if !c.signedBy(ca) {
+			unusable = unusable || !c.signedByAnother()
 			continue
 		}
+		unusable = true // unless one of them is valid already
 		if c.revoked[serialKey(cert.SerialNumber)] {
 			return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.RawSubject), "was revoked by its CA")
 		}
@@ -110,7 +123,7 @@ func (w *walk) checkRevocation(cert, ca *x509.Certificate) error {
 		}
 	}
 	switch {
-	case newest == nil && len(named) > 0:
+	case newest == nil && unusable:
 		return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: no list of its CA is signed by it and valid already")
 	case newest == nil && w.options.CRL == CRLRequire:
 		return refuse(CRLMissing, cert, remedy, "is not known to be unrevoked: its CA has no revocation list")

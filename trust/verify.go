@@ -26,13 +26,12 @@ func (s *Store) Verify(chain []*x509.Certificate, at time.Time) (*gsi.Identity, 
 	if err != nil {
 		return nil, err
 	}
-	for i, cert := range slices.Backward(path) {
+	for i := len(path) - 1; i >= 0; i-- {
 		if err := w.checkCertificate(path, i, proxies); err != nil {
 			return nil, err
 		}
-		_ = cert
 	}
-	id, err := gsi.IdentityOf(path[:len(path)-1])
+	id, err := gsi.IdentityOf(path)
 	if err != nil {
 		return nil, refuse(Malformed, path[0], "have it issued again", "is not understood: %v", err)
 	}
@@ -46,12 +45,16 @@ type walk struct {
 	at      time.Time
 }
 
-// path completes the chain to a self-signed CA of the directory.
+// path completes the chain to a self-signed CA of the directory. A CA that the
+// chain brings along gives way to the one of its name in the directory.
 func (w *walk) path(chain []*x509.Certificate) ([]*x509.Certificate, error) {
 	if err := checkNames(chain); err != nil {
 		return nil, err
 	}
 	path := slices.Clone(chain)
+	if last := len(path) - 1; last > 0 && selfIssued(path[last]) {
+		path = path[:last]
+	}
 	for !selfIssued(path[len(path)-1]) {
 		if len(path) >= w.options.maxCertificates() {
 			return nil, w.tooMany()
