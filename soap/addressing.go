@@ -46,7 +46,7 @@ func Anonymous(dialect string) string {
 func (m *Message) readAddressing() error {
 	seen := map[string]bool{}
 	for _, b := range m.Blocks {
-		if !IsAddressing(b.Name.Space) || !b.ForUltimate() || b.ReferenceParameter {
+		if !b.isAddressing() {
 			continue
 		}
 		a := &m.Addressing
@@ -63,6 +63,11 @@ func (m *Message) readAddressing() error {
 		}
 	}
 	return nil
+}
+
+// isAddressing reports whether the block is an addressing header for the last receiver.
+func (b *Block) isAddressing() bool {
+	return IsAddressing(b.Name.Space) && b.ForUltimate() && !b.ReferenceParameter
 }
 
 func misplaced(b *Block, format string, args ...any) error {

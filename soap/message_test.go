@@ -57,7 +57,9 @@ func TestRead_IndexesTheParts(t *testing.T) {
 }
 
 func TestRead_Refuses(t *testing.T) {
-	env := func(inside string) string { return `<e:Envelope xmlns:e="` + Envelope11 + `">` + inside + `</e:Envelope>` }
+	env := func(inside string) string {
+		return `<e:Envelope xmlns:e="` + Envelope11 + `">` + inside + `</e:Envelope>`
+	}
 	for _, c := range []struct {
 		name, doc string
 		class     xmlscan.Class
@@ -140,7 +142,7 @@ func TestEdit_LeavesEveryOtherByte(t *testing.T) {
 
 func TestPutHeaders_MakesHeader(t *testing.T) {
 	for doc, want := range map[string]string{
-		`<Envelope xmlns="` + Envelope12 + `"><Body/></Envelope>`:                    `<Envelope xmlns="` + Envelope12 + `"><Header><n/></Header><Body/></Envelope>`,
+		`<Envelope xmlns="` + Envelope12 + `"><Body/></Envelope>`:                     `<Envelope xmlns="` + Envelope12 + `"><Header><n/></Header><Body/></Envelope>`,
 		`<e:Envelope xmlns:e="` + Envelope12 + `"><e:Header /><e:Body/></e:Envelope>`: `<e:Envelope xmlns:e="` + Envelope12 + `"><e:Header ><n/></e:Header><e:Body/></e:Envelope>`,
 	} {
 		m := read(t, doc)
