@@ -64,7 +64,7 @@ type PeerMismatch struct {
 
 func (e *PeerMismatch) Error() string {
 	if len(e.Expected) > 0 {
-		return fmt.Sprintf("expected %q, the server is %q", strings.Join(e.Expected, `" or "`), e.Seen)
+		return fmt.Sprintf("expected \"%s\", the server is %q", strings.Join(e.Expected, `" or "`), e.Seen)
 	}
 	return fmt.Sprintf("the server is %q, whose certificate is not for host %q; if that is the service, name its DN on the route", e.Seen, e.Host)
 }

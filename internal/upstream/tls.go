@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gsigw/gsi"
+	"gsigw/trust"
 )
 
 // secure makes a connection of the kind the target asks for out of a TCP connection. It is the one place that
@@ -108,7 +109,7 @@ func (c *Client) identify(t *Target, chain []*x509.Certificate) (*gsi.Identity, 
 	switch {
 	case len(t.PeerDN) > 0 && !slices.ContainsFunc(t.PeerDN, peer.Matches):
 		return nil, &PeerMismatch{Expected: t.PeerDN, Seen: peer.DN}
-	case len(t.PeerDN) == 0 && !hostMatches(peer.EndEntity, host):
+	case len(t.PeerDN) == 0 && !trust.HostMatches(peer.EndEntity, host):
 		return nil, &PeerMismatch{Host: host, Seen: peer.DN}
 	}
 	return peer, nil
@@ -130,5 +131,3 @@ func refusedByPeer(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "remote error"
 }
-
-var hostMatches = func(cert *x509.Certificate, host string) bool { return cert.VerifyHostname(host) == nil }
