@@ -26,6 +26,13 @@ func (t *tunnel) Close() error {
 	return t.Conn.Close()
 }
 
+// abandon gives back the place of a tunnel that was never opened.
+func (t *tunnel) abandon() {
+	if t.Conn == nil {
+		t.done()
+	}
+}
+
 // allowTunnel decides on a CONNECT before anything is opened.
 func (s *Server) allowTunnel(r *http.Request, caller Caller) (*tunnel, *Refusal) {
 	target, err := authority(r.RequestURI, "")

@@ -11,19 +11,22 @@ import (
 	"github.com/elazarl/goproxy"
 )
 
-// newForward sets goproxy up to sort the requests of a forward proxy and do
+// newSorter sets goproxy up to sort the requests of a forward proxy and do
 // nothing else: whatever it might send by itself fails.
-func newForward(s *Server) *goproxy.ProxyHttpServer {
+func newSorter(s *Server) *goproxy.ProxyHttpServer {
 	p := goproxy.NewProxyHttpServer()
 	p.Logger = silent{}
 	p.Tr = &http.Transport{DialContext: noDial, DialTLSContext: noDial}
 	p.ConnectDial = func(_, _ string) (net.Conn, error) { return nil, errDial }
 	p.ConnectDialWithReq = func(_ *http.Request, _, _ string) (net.Conn, error) { return nil, errDial }
-	p.NonproxyHandler = http.HandlerFunc(s.serveOrigin)
+	p.NonproxyHandler = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		a := arrivalOf(r)
+		s.serveReverse(a.w.ResponseWriter, r, a.caller)
+	})
 	p.OnRequest().DoFunc(func(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
-		arrived := arrivalOf(r)
-		s.serveForward(arrived.w, r)
-		arrived.w.sealed = true
+		a := arrivalOf(r)
+		s.serveForward(a.w.ResponseWriter, r, a.caller)
+		a.w.sealed = true
 		return r, &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody}
 	})
 	p.OnRequest().HandleConnectFunc(func(_ string, ctx *goproxy.ProxyCtx) (*goproxy.ConnectAction, string) {
@@ -63,8 +66,6 @@ type sealedWriter struct {
 	sealed bool
 }
 
-func (w *sealedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
 func (w *sealedWriter) Header() http.Header {
 	if w.sealed {
 		return http.Header{}
@@ -101,12 +102,26 @@ type aheadConn struct {
 
 func (c *aheadConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
+// serveProxy lets goproxy sort what came to a forward proxy.
+func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, caller Caller) {
+	a := &arrival{w: &sealedWriter{ResponseWriter: w}, caller: caller}
+	if r.Method == http.MethodConnect {
+		var no *Refusal
+		if a.tunnel, no = s.allowTunnel(r, caller); no != nil {
+			s.refuse(w, r, no)
+			return
+		}
+		defer a.tunnel.abandon()
+	}
+	s.sorter.ServeHTTP(a.w, r.WithContext(context.WithValue(r.Context(), arrivalKey{}, a)))
+}
+
 // serveForward serves an absolute-form request.
-func (s *Server) serveForward(w http.ResponseWriter, r *http.Request) {
+func (s *Server) serveForward(w http.ResponseWriter, r *http.Request, caller Caller) {
 	u, no := absoluteTarget(r)
 	if no != nil {
 		s.refuse(w, r, no)
 		return
 	}
-	s.exchange(w, r, Call{Form: Forward, Caller: arrivalOf(r).caller, Target: u})
+	s.exchange(w, r, Call{Form: Forward, Caller: caller, Target: u})
 }

@@ -68,11 +68,11 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, c Call) {
 		return
 	}
 	out := r.WithContext(r.Context()) // a copy: net/http fills in the trailers of the original
-	out.URL, out.Host, out.RequestURI, out.Trailer, out.TransferEncoding = cloneURL(c.Target), c.Target.Host, "", nil, nil
+	out.URL, out.Host, out.RequestURI, out.Trailer, out.TransferEncoding = new(*c.Target), c.Target.Host, "", nil, nil
 	stripHopByHop(out.Header)
 	out.Header.Del("Expect")
 	out.Body = s.body(w, r)
-	a := &answer{w: w, progress: s.limits.Progress}
+	a := &answer{w: w, progress: s.limits.Progress, last: !r.ProtoAtLeast(1, 1)}
 	s.gateway.Serve(a, out, c)
 	if !a.wrote {
 		s.refuse(w, r, refuse(http.StatusInternalServerError, "the gateway gave no answer"))
@@ -104,9 +104,11 @@ type movingBody struct {
 }
 
 func (b *movingBody) Read(p []byte) (int, error) {
-	b.conn.SetReadDeadline(time.Now().Add(b.progress))
+	by := time.Now().Add(b.progress)
+	b.conn.SetReadDeadline(by)
+	b.conn.SetWriteDeadline(by) // the first Read writes "100 Continue"
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if err == io.EOF {
 		// net/http goes on reading, to notice when the engine hangs up.
 		b.conn.SetReadDeadline(time.Time{})
 	}
@@ -119,12 +121,18 @@ type answer struct {
 	w        http.ResponseWriter
 	progress time.Duration
 	wrote    bool
+	// last closes the connection after an HTTP/1.0 request: net/http ignores
+	// a Transfer-Encoding there, and would read its chunks as the next request.
+	last bool
 }
 
 func (a *answer) Header() http.Header { return a.w.Header() }
 
 func (a *answer) WriteHeader(status int) {
 	stripHopByHop(a.w.Header())
+	if a.last {
+		a.w.Header().Set("Connection", "close")
+	}
 	a.extend()
 	a.w.WriteHeader(status)
 	a.wrote = a.wrote || status >= 200

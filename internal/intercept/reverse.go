@@ -77,14 +77,14 @@ func findRoute(routes []Route, escaped string) (best Route, ok bool) {
 	return best, ok
 }
 
-// serveOrigin serves a request for a path of ours.
-func (s *Server) serveOrigin(w http.ResponseWriter, r *http.Request) {
+// serveReverse serves a request for a path of ours.
+func (s *Server) serveReverse(w http.ResponseWriter, r *http.Request, caller Caller) {
 	u, rt, no := s.reverseTarget(r)
 	if no != nil {
 		s.refuse(w, r, no)
 		return
 	}
-	s.exchange(w, r, Call{Form: Reverse, Caller: arrivalOf(r).caller, Target: u, Route: rt})
+	s.exchange(w, r, Call{Form: Reverse, Caller: caller, Target: u, Route: rt})
 }
 
 func (s *Server) reverseTarget(r *http.Request) (*url.URL, string, *Refusal) {

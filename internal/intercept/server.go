@@ -9,11 +9,12 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/elazarl/goproxy"
 
 	"gsigw/internal/intercept/ca"
 )
@@ -88,9 +89,12 @@ type Server struct {
 	names    []string
 	limits   Limits
 	refused  func(*http.Request, *Refusal)
+	sorter   *goproxy.ProxyHttpServer // nil: no forward proxy
 	tunnels  *tunnels
 	outer    *http.Server // the listener's connections
 	inner    *http.Server // what runs inside CONNECTs
+	down     chan struct{}
+	downOnce func()
 }
 
 // New checks cfg against the listener; ln may also come from a service
@@ -103,6 +107,8 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 		gateway: cfg.Gateway, routes: cfg.Routes, names: cfg.Names,
 		limits: cfg.Limits.withDefaults(), refused: cfg.Refused,
 	}
+	s.down = make(chan struct{})
+	s.downOnce = sync.OnceFunc(func() { close(s.down) })
 	s.listener = newAdmitting(ln, s.limits.Connections)
 	s.tunnels = newTunnels(s.limits.Tunnels)
 	s.tls = listenerTLS(cfg.TLS)
@@ -110,11 +116,10 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 	if err := s.SetCallers(cfg.Callers); err != nil {
 		return nil, err
 	}
-	sort := http.Handler(http.HandlerFunc(s.serveReverseOnly))
 	if cfg.Forward {
-		sort = newForward(s)
+		s.sorter = newSorter(s)
 	}
-	s.outer = s.httpServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.arrive(w, r, sort) }), cfg.ErrorLog)
+	s.outer = s.httpServer(http.HandlerFunc(s.arrive), cfg.ErrorLog)
 	s.inner = s.httpServer(http.HandlerFunc(s.serveTunnel), cfg.ErrorLog)
 	return s, nil
 }
@@ -160,11 +165,25 @@ func (s *Server) httpServer(h http.Handler, errorLog *log.Logger) *http.Server {
 		errorLog = log.New(io.Discard, "", 0)
 	}
 	srv := &http.Server{
-		Handler: h, ErrorLog: errorLog, ConnContext: withConn, Protocols: new(http.Protocols),
+		Handler: s.bounded(h), ErrorLog: errorLog, ConnContext: withConn, Protocols: new(http.Protocols),
 		ReadHeaderTimeout: s.limits.HeaderTime, IdleTimeout: s.limits.Idle, MaxHeaderBytes: s.limits.Header,
 	}
 	srv.Protocols.SetHTTP1(true)
 	return srv
+}
+
+// bounded sets the first deadlines of a request; reading the body and writing
+// the answer move them on. What nobody reads must not stall either, and a
+// deadline left by the request before must not hit this one.
+func (s *Server) bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn, by := http.NewResponseController(w), time.Now().Add(s.limits.Progress)
+		conn.SetWriteDeadline(by)
+		if r.ContentLength != 0 {
+			conn.SetReadDeadline(by)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 type connKey struct{}
@@ -220,93 +239,30 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.tls != nil {
 		ln = tls.NewListener(ln, s.tls)
 	}
-	err := s.outer.Serve(ln)
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	if err := s.outer.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		s.close()
+		return fmt.Errorf("intercept: %w", err)
 	}
-	s.close()
-	return fmt.Errorf("intercept: %w", err)
+	<-s.down
+	return nil
 }
 
 // Shutdown stops accepting, lets open exchanges end, and closes what is left
 // when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.close()
-	return errors.Join(s.outer.Shutdown(ctx), s.inner.Shutdown(ctx))
+	var inner error
+	var both sync.WaitGroup
+	both.Go(func() { inner = s.inner.Shutdown(ctx) })
+	outer := s.outer.Shutdown(ctx)
+	both.Wait()
+	return errors.Join(outer, inner)
 }
 
 func (s *Server) close() {
-	s.tunnels.Close()
 	s.outer.Close()
 	s.inner.Close()
-}
-
-// arrive authenticates the caller and sends the request on its way.
-func (s *Server) arrive(w http.ResponseWriter, r *http.Request, sort http.Handler) {
-	if r.ContentLength != 0 {
-		// Until somebody reads the body, it must still not stall.
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.limits.Progress))
-	}
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.limits.Progress))
-	secret, hasSecret := takeSecret(r.Header)
-	known := *s.callers.Load()
-	e := evidence{secret: secret, hasSecret: hasSecret, peer: r.Context().Value(connKey{}).(*conn).peer}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		e.cert = r.TLS.PeerCertificates[0]
-	}
-	caller, ok := known.identify(e)
-	if !ok {
-		s.refuseStranger(w, r, known)
-		return
-	}
-	a := &arrival{w: &sealedWriter{ResponseWriter: w}, caller: caller}
-	if r.Method == http.MethodConnect {
-		var no *Refusal
-		if a.tunnel, no = s.allowTunnel(r, caller); no != nil {
-			s.refuse(w, r, no)
-			return
-		}
-	}
-	sort.ServeHTTP(a.w, r.WithContext(context.WithValue(r.Context(), arrivalKey{}, a)))
-}
-
-// refuseStranger asks for the secret where one would help.
-func (s *Server) refuseStranger(w http.ResponseWriter, r *http.Request, known callers) {
-	proxied := r.Method == http.MethodConnect || r.URL.IsAbs()
-	switch {
-	case known.wantSecret() && proxied:
-		w.Header().Set("Proxy-Authenticate", `Basic realm="gsigw", charset="UTF-8"`)
-		s.refuse(w, r, refuse(http.StatusProxyAuthRequired, "this proxy does not know the caller: set the proxy secret as the engine's proxy password"))
-	case known.wantSecret():
-		s.refuse(w, r, refuse(http.StatusForbidden, "this listener does not know the caller: send the secret in the header "+SecretHeader))
-	default:
-		s.refuse(w, r, refuse(http.StatusForbidden, "this listener does not know the caller: only the users and certificates named in its config may call"))
-	}
-}
-
-func (s *Server) serveReverseOnly(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodConnect || r.URL.IsAbs() {
-		s.refuse(w, r, refuse(http.StatusBadRequest, "this listener has reverse routes only; it is no proxy"))
-		return
-	}
-	s.serveOrigin(w, r)
-}
-
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, no *Refusal) {
-	if s.refused != nil {
-		s.refused(r, no)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if no.Status == http.StatusMethodNotAllowed {
-		h.Set("Allow", "GET, POST")
-	}
-	w.WriteHeader(no.Status)
-	fmt.Fprintf(w, "gsigw: %s\n", no.Reason)
-}
-
-func cloneURL(u *url.URL) *url.URL {
-	c := *u
-	return &c
+	s.tunnels.Close()
+	s.listener.Close()
+	s.downOnce()
 }
