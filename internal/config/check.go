@@ -24,7 +24,7 @@ func (d *document) check(c *Config) {
 	d.policy(c)
 	if c.Replay.Window < 2*c.ClockSkew {
 		d.wrong("replay.window", "it is shorter than twice the clock-skew, so an old message could come again",
-			"make it at least "+(2*c.ClockSkew).String())
+			"make it at least "+strings.TrimSuffix((2*c.ClockSkew).String(), "0s"))
 	}
 }
 
@@ -40,7 +40,7 @@ func (d *document) callers(c *Config) {
 			caller.Credential = sorted(c.Credentials)[0]
 			c.Callers[name] = caller
 		}
-		d.known(at+".credential", "credentials", caller.Credential, c.Credentials)
+		known(d, at+".credential", "credentials", caller.Credential, c.Credentials)
 		signs := caller.signs()
 		if len(signs) != 1 {
 			d.wrong(at, fmt.Sprintf("a caller is recognised by one sign, not %d", len(signs)),
@@ -51,6 +51,9 @@ func (d *document) callers(c *Config) {
 			d.wrong(at, "it cannot be told from caller "+other, "give each its own uid, secret or certificate")
 		}
 		seen[signs[0]] = name
+		if caller.ClientCert != "" && c.Listen.TLS.Cert == "" && c.Reverse.TLS.Cert == "" {
+			d.wrong(at+".client-cert", "no listener has TLS, so nobody can show a certificate", "give listen.tls or reverse.tls")
+		}
 	}
 }
 
@@ -143,9 +146,9 @@ func (d *document) route(c *Config, name string) {
 		d.wrong(at, "it does not say how it is secured",
 			"give message: gsi-message or transport: gsi-transport; message: none if plain is meant")
 	}
-	d.known(at+".credential", "credentials", r.Credential, c.Credentials)
+	known(d, at+".credential", "credentials", r.Credential, c.Credentials)
 	for i, caller := range r.Callers {
-		d.known(fmt.Sprintf("%s.callers[%d]", at, i), "callers", caller, c.Callers)
+		known(d, fmt.Sprintf("%s.callers[%d]", at, i), "callers", caller, c.Callers)
 	}
 	if isLoopback(r.Target.Host) && !r.Loopback {
 		d.wrong(at+".target", "it is a loopback address", "add loopback: true if it is meant")
@@ -192,17 +195,15 @@ func (d *document) policy(c *Config) {
 }
 
 // known checks that a name, if there is one, is a key of the map.
-func (d *document) known(at, what string, name string, in any) {
-	var names []string
-	switch m := in.(type) {
-	case map[string]Credential:
-		names = sorted(m)
-	case map[string]Caller:
-		names = sorted(m)
+func known[V any](d *document, at, what, name string, in map[string]V) {
+	if _, ok := in[name]; ok || name == "" {
+		return
 	}
-	if name != "" && !slices.Contains(names, name) {
-		d.wrong(at, fmt.Sprintf("%q is not among the %s", name, what), "there is "+alternatives(append(names, "nothing else")))
+	remedy := "there are none yet: add it under " + what
+	if len(in) > 0 {
+		remedy = "there is " + strings.Join(sorted(in), ", ")
 	}
+	d.wrong(at, fmt.Sprintf("%q is not among the %s", name, what), remedy)
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

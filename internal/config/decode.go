@@ -7,6 +7,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,8 @@ type document struct {
 	file     string
 	at       map[string]*yaml.Node
 	problems Problems
+	// unreadable are the problems of single values. What follows from one of them is not told a second time.
+	unreadable Problems
 }
 
 // field is one key of a struct, as its tags say.
@@ -50,13 +53,15 @@ func fields(t reflect.Type) []field {
 	return list
 }
 
-// read parses the file's one YAML document into v, a pointer to a struct.
-func (d *document) read(text []byte, v any) {
+// read parses the file's one YAML document into v, a pointer to a struct. It tells whether there was one.
+func (d *document) read(text []byte, v any) bool {
 	root := d.parse(text)
 	if root == nil {
-		return
+		return false
 	}
 	d.value(root, reflect.ValueOf(v).Elem(), "", field{})
+	d.unreadable = slices.Clone(d.problems)
+	return true
 }
 
 // parse gives the top node, or nil after noting why there is none.
@@ -102,14 +107,28 @@ func (d *document) add(n *yaml.Node, key, text, remedy string) {
 	d.problems = append(d.problems, p)
 }
 
-// wrong notes a problem at a key that was read, or at its nearest parent that was.
+// wrong notes a problem at a key that was read, or at its nearest parent that was; not in a part of the file that
+// could not be read anyway.
 func (d *document) wrong(key, text, remedy string) {
+	if slices.ContainsFunc(d.unreadable, func(p Problem) bool { return related(section(p.Key), section(key)) }) {
+		return
+	}
 	for k := key; ; k = k[:max(strings.LastIndexByte(k, '.'), 0)] {
 		if n := d.at[k]; n != nil || k == "" {
 			d.add(n, key, text, remedy)
 			return
 		}
 	}
+}
+
+// section is the part of the file to which a key belongs: routes.counter, listen.proxy.
+func section(key string) string {
+	parts := strings.SplitN(key, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
+}
+
+func related(a, b string) bool {
+	return a == b || a == "" || strings.HasPrefix(a, b+".") || strings.HasPrefix(b, a+".")
 }
 
 // value reads one node into v. Plain YAML only: what an anchor or a tag would hide is refused.
@@ -143,6 +162,9 @@ func isScalar(t reflect.Type) bool {
 
 // mapping reads a struct: each key known, each once, and the needed ones there.
 func (d *document) mapping(n *yaml.Node, v reflect.Value, path string) {
+	if !d.isMapping(n, path) {
+		return
+	}
 	known := map[string]field{}
 	for _, f := range fields(v.Type()) {
 		known[f.key] = f
@@ -165,6 +187,9 @@ func (d *document) mapping(n *yaml.Node, v reflect.Value, path string) {
 // names reads a mapping whose keys are the writer's own.
 func (d *document) names(n *yaml.Node, v reflect.Value, path string) {
 	v.Set(reflect.MakeMap(v.Type()))
+	if !d.isMapping(n, path) {
+		return
+	}
 	d.pairs(n, path, func(key string, k, val *yaml.Node) {
 		if !validName(key, path) {
 			d.add(k, join(path, key), "the name is not taken", "use letters, digits, - and _, up to 64 of them")
@@ -182,13 +207,16 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 // validName keeps names fit for logs and metrics; the keys of reverse.paths are paths and judged later.
 func validName(key, path string) bool { return path == "reverse.paths" || nameForm.MatchString(key) }
 
+func (d *document) isMapping(n *yaml.Node, path string) bool {
+	if n.Kind != yaml.MappingNode {
+		d.add(n, path, "this is "+kind(n)+", not a mapping", "write key: value lines below it")
+	}
+	return n.Kind == yaml.MappingNode
+}
+
 // pairs walks a mapping node and tells which keys it gave.
 func (d *document) pairs(n *yaml.Node, path string, each func(key string, k, v *yaml.Node)) map[string]bool {
 	given := map[string]bool{}
-	if n.Kind != yaml.MappingNode {
-		d.add(n, path, "this is "+kind(n)+", not a mapping", "write key: value lines below it")
-		return given
-	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		if k.Kind != yaml.ScalarNode || k.Anchor != "" || k.Style&yaml.TaggedStyle != 0 {
@@ -236,9 +264,13 @@ func kind(n *yaml.Node) string {
 
 // suggest names the known key that a misspelt one most likely meant.
 func suggest(key string, known map[string]field) string {
-	best, least := "", 1+len(key)/3
+	best, least := "", 2+len(key)/4
 	for k := range known {
-		if n := distance(key, k); n < least || n == least && best != "" && k < best {
+		n := distance(key, k)
+		if strings.HasPrefix(k, key) {
+			n = 1
+		}
+		if n < least || n == least && best != "" && k < best {
 			best, least = k, n
 		}
 	}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,9 +109,16 @@ type FileError struct{ Name, Text, Remedy string }
 func (e *FileError) Error() string { return "config: " + e.Name + ": " + e.Text + ": " + e.Remedy }
 
 // openPrivate opens a file that nobody else may read or change. The open file is judged, so that what was judged is
-// what is read.
+// what is read; a symbolic link is not followed out of a directory where anyone may put one.
 func openPrivate(name string, group bool) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	flags := os.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC
+	if dir, err := os.Stat(filepath.Dir(name)); err == nil && dir.Mode().Perm()&0o002 != 0 {
+		flags |= unix.O_NOFOLLOW
+	}
+	f, err := os.OpenFile(name, flags, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, &FileError{name, "it is a symbolic link in a directory that anyone may write", "put the file itself there"}
+	}
 	if err != nil {
 		return nil, &FileError{name, reason(err), "check the name and its permissions"}
 	}
@@ -123,15 +133,20 @@ func openPrivate(name string, group bool) (*os.File, error) {
 	return f, nil
 }
 
-func judge(name string, info os.FileInfo, group bool) error {
+func judge(name string, info fs.FileInfo, group bool) error {
+	if !info.Mode().IsRegular() {
+		return &FileError{name, "it is no regular file", "name the file itself"}
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner != 0 && int(owner) != os.Geteuid() {
+		return &FileError{name, fmt.Sprintf("it belongs to uid %d", owner),
+			fmt.Sprintf("give it to the user of this process (uid %d) or to root", os.Geteuid())}
+	}
 	mode := info.Mode().Perm()
 	switch {
-	case !info.Mode().IsRegular():
-		return &FileError{name, "it is no regular file", "name the file itself"}
-	case mode&0o027 != 0:
-		return &FileError{name, fmt.Sprintf("mode %#o lets others in", mode), "run: chmod 600 " + name}
-	case mode&0o050 != 0 && !group:
-		return &FileError{name, fmt.Sprintf("mode %#o lets its group read it", mode),
+	case mode&0o037 != 0:
+		return &FileError{name, fmt.Sprintf("mode %04o lets others in", mode), "run: chmod 600 " + name}
+	case mode&0o040 != 0 && !group:
+		return &FileError{name, fmt.Sprintf("mode %04o lets its group read it", mode),
 			"run: chmod 600 " + name + ", or add allow-group-read: true for a mounted secret"}
 	}
 	return nil

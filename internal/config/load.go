@@ -22,7 +22,7 @@ func Load(name string) (*Config, error) {
 		return nil, Problems{{File: name, Text: reason(err), Remedy: remedy}}
 	}
 	cfg, d := parse(name, text)
-	if len(d.problems) == 0 {
+	if len(d.at) > 0 {
 		d.files(cfg)
 	}
 	if err := d.problems.err(); err != nil {
@@ -45,8 +45,7 @@ func parse(name string, text []byte) (*Config, *document) {
 	cfg := &Config{File: name}
 	d := &document{file: name, at: map[string]*yaml.Node{}}
 	setDefaults(reflect.ValueOf(cfg).Elem())
-	d.read(text, cfg)
-	if len(d.problems) == 0 {
+	if d.read(text, cfg) {
 		d.check(cfg)
 	}
 	resolve(reflect.ValueOf(cfg).Elem(), directory(name))

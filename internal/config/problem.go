@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // maxProblems bounds a report: past it the file is not a config with mistakes, but something else.
@@ -29,10 +30,18 @@ func (p Problem) Error() string {
 	}
 	for _, part := range []string{p.Key, p.Text, p.Remedy} {
 		if part != "" {
-			b.WriteString(": " + part)
+			b.WriteString(": " + strings.Map(visible, part))
 		}
 	}
 	return b.String()
+}
+
+// visible keeps what a config says from moving the cursor of whoever reads the error.
+func visible(r rune) rune {
+	if unicode.IsControl(r) {
+		return '?'
+	}
+	return r
 }
 
 // Problems are all mistakes of one file, in their order.

@@ -13,7 +13,7 @@ import (
 // scalar reads a single value into v by v's type.
 func (d *document) scalar(n *yaml.Node, v reflect.Value, path string, f field) {
 	if n.Kind != yaml.ScalarNode {
-		d.add(n, path, "this is "+kind(n)+", not a single value", "write "+example(v.Type()))
+		d.add(n, path, "this is "+kind(n)+", not a single value", "write "+sample(v.Type()))
 		return
 	}
 	text, remedy := "", ""
@@ -89,7 +89,7 @@ func outside(v reflect.Value, f field) (text, remedy string) {
 	return "", ""
 }
 
-func example(t reflect.Type) string {
+func sample(t reflect.Type) string {
 	if words, ok := enums[t]; ok {
 		return alternatives(words)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -143,7 +144,7 @@ type scalar struct {
 var scalars = map[reflect.Type]scalar{
 	reflect.TypeFor[time.Duration](): {parseDuration, "30s, 5m or 1h30m", `^([0-9]+(ms|s|m|h))+$`},
 	reflect.TypeFor[Size]():          {parseSize, "64KiB, 8MiB or 10MB", `^[0-9]+(B|kB|MB|GB|KiB|MiB|GiB)$`},
-	reflect.TypeFor[Path]():          {parsePath, "/etc/gsigw/host.pem", `^.+$`},
+	reflect.TypeFor[Path]():          {parsePath, "the name in full, such as /etc/gsigw/host.pem", `^.+$`},
 	reflect.TypeFor[DN]():            {parseDN, "/O=Grid/CN=host/grid.example.org", `^/.+=.+$`},
 	reflect.TypeFor[Address]():       {parseAddress, "127.0.0.1:8180 or unix:/run/gsigw/proxy.sock", `^(unix:/.+|.*:[0-9]+)$`},
 	reflect.TypeFor[UID]():           {parseUID, "self or 1001", `^(self|[0-9]+)$`},
@@ -231,7 +232,7 @@ func parseUID(text string) (any, error) {
 		return UID{Self: true}, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
-	if err != nil || n == math.MaxUint32 {
+	if err != nil || n == math.MaxUint32 || strconv.FormatUint(n, 10) != text {
 		return nil, fmt.Errorf("%q is no user id", text)
 	}
 	return UID{ID: uint32(n)}, nil
@@ -257,11 +258,12 @@ func parseTarget(text string) (any, error) {
 	return t, nil
 }
 
+var levels = []string{"debug", "info", "warn", "error"}
+
 func parseLevel(text string) (any, error) {
-	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		if text == strings.ToLower(l.String()) {
-			return l, nil
-		}
+	i := slices.Index(levels, text)
+	if i < 0 {
+		return nil, fmt.Errorf("%q is no log level", text)
 	}
-	return nil, fmt.Errorf("%q is no log level", text)
+	return []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}[i], nil
 }

@@ -111,10 +111,11 @@ func (p *Policy) addGets(r *Route) (errs []error) {
 func (r *Route) entries(path string, prefix bool) []entry {
 	t := r.Target
 	list := []entry{{t.Scheme, t.Host, t.Port, path, prefix, r}}
-	if r.Upgrade {
-		list = append(list, entry{"http", t.Host, t.Port, path, prefix, r})
+	if !r.Upgrade || t.Scheme != "https" {
+		return list
 	}
-	if r.Upgrade && t.Port == 443 {
+	list = append(list, entry{"http", t.Host, t.Port, path, prefix, r})
+	if t.Port == 443 {
 		list = append(list, entry{"http", t.Host, 80, path, prefix, r})
 	}
 	return list

@@ -1,0 +1,212 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+const secretText = "0123456789abcdef0123456789abcdef"
+
+// tree writes files below a new directory, 0600 unless the name ends in @MODE, and gives the directory.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		mode := os.FileMode(0o600)
+		switch base, suffix, _ := strings.Cut(name, "@"); suffix {
+		case "0640":
+			name, mode = base, 0o640
+		case "0644":
+			name, mode = base, 0o644
+		case "0620":
+			name, mode = base, 0o620
+		}
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil { // whatever the umask is
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const onDisk = `listen:
+  proxy: 127.0.0.1:0
+trust:
+  dir: certificates
+callers:
+  engine:
+    secret-file: secret
+credentials:
+  me:
+    cert: me.pem
+    key: me.key
+routes:
+  counter:
+    target: https://grid.example.org/wsrf/services/*
+    message: gsi-message
+`
+
+func TestLoad_ChecksTheFilesItNames(t *testing.T) {
+	good := map[string]string{"certificates/x": "", "secret": secretText + "\n", "me.pem": "cert", "me.key": "key"}
+	for _, tc := range []struct {
+		name, file, instead string // file is replaced by instead; empty removes it
+		edit                func(string) string
+		want                string // end of the one line; empty is no error
+	}{
+		{name: "all well"},
+		{name: "no trust directory", file: "certificates/x", want: "4:8: trust.dir: DIR/certificates: no such file or directory: install the CA certificates there, or name another directory"},
+		{name: "trust directory is a file", file: "certificates/x", instead: "certificates", want: "4:8: trust.dir: DIR/certificates: it is no directory: install the CA certificates there, or name another directory"},
+		{name: "no secret", file: "secret", want: "7:18: callers.engine.secret-file: DIR/secret: no such file or directory: check the name and its permissions"},
+		{name: "secret for the group", file: "secret", instead: "secret@0640", want: "7:18: callers.engine.secret-file: DIR/secret: mode 0640 lets its group read it: run: chmod 600 DIR/secret, or add allow-group-read: true for a mounted secret"},
+		{name: "secret for the group, named", file: "secret", instead: "secret@0640", edit: groupRead("secret-file: secret")},
+		{name: "secret for all", file: "secret", instead: "secret@0644", edit: groupRead("secret-file: secret"), want: "7:18: callers.engine.secret-file: DIR/secret: mode 0644 lets others in: run: chmod 600 DIR/secret"},
+		{name: "no certificate", file: "me.pem", want: "10:11: credentials.me.cert: DIR/me.pem: no such file or directory: check the name and its permissions"},
+		{name: "key for the group", file: "me.key", instead: "me.key@0640", want: "11:10: credentials.me.key: DIR/me.key: mode 0640 lets its group read it: run: chmod 600 DIR/me.key, or add allow-group-read: true for a mounted secret"},
+		{name: "key for the group, named", file: "me.key", instead: "me.key@0640", edit: groupRead("key: me.key")},
+		{name: "key that the group may change", file: "me.key", instead: "me.key@0620", edit: groupRead("key: me.key"), want: "11:10: credentials.me.key: DIR/me.key: mode 0620 lets others in: run: chmod 600 DIR/me.key"},
+		{name: "key is a directory", file: "me.key", instead: "me.key/x", want: "11:10: credentials.me.key: DIR/me.key: it is no regular file: name the file itself"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			files := map[string]string{"gsigw.yaml": onDisk}
+			for name, text := range good {
+				if name == tc.file {
+					name = tc.instead
+				}
+				if name != "" {
+					files[name] = text
+				}
+			}
+			if tc.edit != nil {
+				files["gsigw.yaml"] = tc.edit(onDisk)
+			}
+			dir := tree(t, files)
+			_, err := Load(filepath.Join(dir, "gsigw.yaml"))
+			if tc.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want := dir + "/gsigw.yaml:" + strings.ReplaceAll(tc.want, "DIR", dir)
+			if err == nil || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+		})
+	}
+}
+
+func groupRead(after string) func(string) string {
+	return func(s string) string { return strings.Replace(s, after, after+"\n    allow-group-read: true", 1) }
+}
+
+func TestLoad_TellsFilesAndKeysAtOnce(t *testing.T) {
+	dir := tree(t, map[string]string{"gsigw.yaml": strings.Replace(onDisk, "message:", "mesage:", 1) + "clock-skew: 5\n"})
+	_, err := Load(filepath.Join(dir, "gsigw.yaml"))
+	var ps Problems
+	if !errors.As(err, &ps) {
+		t.Fatalf("error %v", err)
+	}
+	var keys []string
+	for _, p := range ps {
+		keys = append(keys, p.Key)
+	}
+	want := "trust.dir callers.engine.secret-file credentials.me.cert credentials.me.key routes.counter.mesage clock-skew"
+	if got := strings.Join(keys, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestLoad_SaysWhatToDoWithoutAFile(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if err == nil || !strings.HasSuffix(err.Error(), "none.yaml: no such file or directory: write one from the output of: gsigw config example") {
+		t.Error(err)
+	}
+}
+
+func TestLoad_PlainRoutesNeedNoTrustDirectory(t *testing.T) {
+	dir := tree(t, map[string]string{"gsigw.yaml": "listen: {proxy: '127.0.0.1:0'}\ntrust: {dir: none}\n" +
+		"routes: {w: {target: 'http://w.example.org/s', message: none}}\n"})
+	if _, err := Load(filepath.Join(dir, "gsigw.yaml")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadSecret_RefusesShortOnesAndDropsTheLineEnd(t *testing.T) {
+	dir := tree(t, map[string]string{"good": secretText + "\r\n", "short": "hunter2\n", "long": strings.Repeat("x", 4097)})
+	got, err := ReadSecret(filepath.Join(dir, "good"), false)
+	if err != nil || string(got) != secretText {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for _, name := range []string{"short", "long"} {
+		_, err := ReadSecret(filepath.Join(dir, name), false)
+		var fe *FileError
+		if !errors.As(err, &fe) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestReadSecret_RefusesAFIFOAtOnce(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(name, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadSecret(name, false); err == nil {
+		t.Error("a FIFO was read")
+	}
+}
+
+func TestReadSecret_FollowsNoLinkInASharedDirectory(t *testing.T) {
+	dir := tree(t, map[string]string{"mine/secret": secretText})
+	shared := filepath.Join(dir, "shared")
+	if err := os.Mkdir(shared, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(shared, 0o1777); err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(dir, "link")
+	for _, link := range []string{filepath.Join(shared, "link"), private} {
+		if err := os.Symlink(filepath.Join(dir, "mine/secret"), link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ReadSecret(filepath.Join(shared, "link"), false); err == nil {
+		t.Error("a link in a shared directory was followed")
+	}
+	if _, err := ReadSecret(private, false); err != nil {
+		t.Errorf("a link in a private directory: %v", err)
+	}
+}
+
+// owned is a file of somebody else, as Stat would show it.
+type owned struct {
+	os.FileInfo
+	uid uint32
+}
+
+func (o owned) Sys() any { return &syscall.Stat_t{Uid: o.uid} }
+
+func TestReadSecret_RefusesAFileOfSomebodyElse(t *testing.T) {
+	name := filepath.Join(tree(t, map[string]string{"secret": secretText}), "secret")
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self := uint32(os.Geteuid())
+	for uid, fine := range map[uint32]bool{0: true, self: true, self + 1: false} {
+		if err := judge(name, owned{info, uid}, false); (err == nil) != fine {
+			t.Errorf("owner %d: %v", uid, err)
+		}
+	}
+}
