@@ -82,6 +82,9 @@ func Refusal(src xmlscan.Source, err error) *Fault {
 	if !ok {
 		return &Fault{Reason: "the message could not be read"}
 	}
+	if e.Offset == xmlscan.NoPlace {
+		return &Fault{Sender: true, Reason: "the message " + e.Msg}
+	}
 	line, column := Place(src, e.Offset)
 	return &Fault{Sender: true, Reason: fmt.Sprintf("the message %s (line %d, column %d)", e.Msg, line, column)}
 }

@@ -125,6 +125,7 @@ type Limits struct {
 	Headers      int   // header blocks [64]
 	SecurityNode int   // elements in one wsse:Security or addressing header [512]
 	IDs          int   // elements with an id [1,000,000]
+	Parts        int   // parts of a multipart message, the root included [64]
 }
 
 func (l Limits) withDefaults() Limits {
@@ -139,6 +140,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.IDs <= 0 {
 		l.IDs = 1_000_000
+	}
+	if l.Parts <= 0 {
+		l.Parts = 64
 	}
 	return l
 }

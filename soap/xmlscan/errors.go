@@ -20,14 +20,20 @@ const (
 type Error struct {
 	Class  Class
 	Limit  string // the limit's name, for class Limit
-	Offset int64  // in bytes from the start of the Source
+	Offset int64  // in bytes from the start of the Source, or NoPlace
 	Msg    string // completes "the document ..."
 	Err    error
 }
 
+// NoPlace is the offset of a refusal that concerns no place in the document.
+const NoPlace = -1
+
 func (e *Error) Error() string {
 	if e.Err != nil {
 		return fmt.Sprintf("the document cannot be read at byte %d: %v", e.Offset, e.Err)
+	}
+	if e.Offset == NoPlace {
+		return "the document " + e.Msg
 	}
 	return fmt.Sprintf("the document %s (byte %d)", e.Msg, e.Offset)
 }
