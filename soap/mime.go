@@ -207,7 +207,7 @@ func (p *Multipart) readRoot(outer media, l Limits) error {
 		version = max(v, version)
 	}
 	if p.Root, err = Read(xmlscan.Memory(p.root.Content), l); err != nil {
-		return err
+		return inRoot(err)
 	}
 	if version != 0 && version != p.Root.Version {
 		return malformed("has an envelope of another version of SOAP than its Content-Type says")
@@ -215,6 +215,17 @@ func (p *Multipart) readRoot(outer media, l Limits) error {
 	p.XOP = t.name == typeXOP
 	p.Root.SOAPAction = action
 	return nil
+}
+
+// inRoot says of a refusal that its place is in the root part, not in the body.
+func inRoot(err error) error {
+	e, ok := errors.AsType[*xmlscan.Error](err)
+	if !ok || e.Offset == xmlscan.NoPlace {
+		return err
+	}
+	in := *e
+	in.Offset, in.Msg = xmlscan.NoPlace, fmt.Sprintf("%s (byte %d of its root part)", e.Msg, e.Offset)
+	return &in
 }
 
 // Write writes the message with another root and all attachments, none of them with a transfer encoding, and gives
