@@ -53,8 +53,9 @@ func New(routes []Route, mounts []Mount) (*Policy, error) {
 			errs = append(errs, err)
 		}
 	}
+	p.fetches = slices.Concat(p.calls, p.gets) // the stable sort leaves a target before another route's gets
 	slices.SortStableFunc(p.calls, entry.compare)
-	slices.SortStableFunc(p.gets, entry.compare)
+	slices.SortStableFunc(p.fetches, entry.compare)
 	slices.SortStableFunc(p.mounts, func(a, b mount) int { return moreSpecific(a.path, a.prefix, b.path, b.prefix) })
 	return p, errors.Join(errs...)
 }
@@ -151,26 +152,37 @@ func (p *Policy) Mounted(path string) (r *Route, target string, ok bool) {
 	return nil, "", false
 }
 
-// find gives the route for a call, or the reason why there is none.
+// find gives the route for a call, or the reason why there is none. Whatever way a call comes, the route is the one
+// that is most specific for the address at which it will arrive: a wider route that upgrades, or is mounted, opens no
+// way around a narrower one.
 func (p *Policy) find(c Call) (*Route, string) {
-	var fixed *Route
-	if c.Form == Reverse {
-		if fixed = p.routes[c.Route]; fixed == nil {
-			return nil, fmt.Sprintf("no route is named %q", c.Route)
+	e, ok := p.lookup(c)
+	if !ok {
+		return nil, p.whyNot(c)
+	}
+	if t := e.route.Target; t.Scheme != c.Scheme {
+		c.Scheme, c.Port = t.Scheme, t.Port
+		if there, _ := p.lookup(c); there.route != e.route {
+			return nil, fmt.Sprintf("the path belongs to route %s, which does not say upgrade: true", there.route.Name)
 		}
 	}
-	tables := [][]entry{p.calls}
+	if c.Form == Reverse && e.route.Name != c.Route {
+		return nil, fmt.Sprintf("the path belongs to route %s, and the listen path to route %q", e.route.Name, c.Route)
+	}
+	return e.route, ""
+}
+
+// lookup finds the most specific entry for a call's address.
+func (p *Policy) lookup(c Call) (entry, bool) {
+	table := p.calls
 	if c.Method == "GET" && !describes(c.RawQuery) {
-		tables = [][]entry{p.gets, p.calls}
+		table = p.fetches
 	}
-	for _, table := range tables {
-		for _, e := range table {
-			if e.takes(c) && (fixed == nil || fixed == e.route) {
-				return e.route, ""
-			}
-		}
+	i := slices.IndexFunc(table, func(e entry) bool { return e.takes(c) })
+	if i < 0 {
+		return entry{}, false
 	}
-	return nil, p.whyNot(c)
+	return table[i], true
 }
 
 func (e entry) takes(c Call) bool {

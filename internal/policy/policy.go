@@ -97,10 +97,11 @@ func (d Decision) Err() error {
 
 // Policy is an immutable set of routes; it may be used by many goroutines.
 type Policy struct {
-	routes map[string]*Route
-	calls  []entry // where messages go, most specific first
-	gets   []entry // paths that routes name for GET, most specific first
-	mounts []mount // listen paths, most specific first
+	routes  map[string]*Route
+	calls   []entry // where messages go, most specific first
+	gets    []entry // paths that routes name for GET
+	fetches []entry // calls and gets together, most specific first
+	mounts  []mount // listen paths, most specific first
 }
 
 // Route gives the route of that name, or nil.

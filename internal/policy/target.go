@@ -88,7 +88,9 @@ func defaultPort(scheme string) int {
 // forms that resolvers read as numbers (0x7f.1, 2130706433) are refused.
 func NormaliseHost(host string) (string, error) {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
-		host = strings.TrimSuffix(inner, "]")
+		if host, ok = strings.CutSuffix(inner, "]"); !ok || !strings.Contains(host, ":") {
+			return "", fmt.Errorf("policy: host %q is no IPv6 address in brackets", inner)
+		}
 	}
 	if strings.Contains(host, ":") {
 		return normaliseIPv6(host)

@@ -1,0 +1,161 @@
+package policy
+
+import (
+	"net/url"
+	"testing"
+)
+
+func TestNormalisePath_ResolvesOrRefuses(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{ // an empty want is a refusal
+		{"", "/"},
+		{"/", "/"},
+		{"/a/b", "/a/b"},
+		{"/a/b/", "/a/b/"},
+		{"//a///b", "/a/b"},
+		{"/a/./b", "/a/b"},
+		{"/a/../b", "/b"},
+		{"/a/b/..", "/a/"},
+		{"/a/b/.", "/a/b/"},
+		{"/a/%2e%2e/b", "/b"},
+		{"/a/%2E./b", "/b"},
+		{"/a/..", "/"},
+		{"/%61", "/a"},
+		{"/a%20b", "/a b"},
+		{"/%c3%a9", "/é"},
+		{"a", ""},
+		{"/..", ""},
+		{"/a/../../b", ""},
+		{"/a%2fb", ""},
+		{"/a%5cb", ""},
+		{`/a\b`, ""},
+		{"/a;x=1/b", ""},
+		{"/a/..;/b", ""},
+		{"/a%3bx", ""},
+		{"/%252e%252e/b", ""},
+		{"/a%3Fwsdl", ""},
+		{"/a%23b", ""},
+		{"/a%00", ""},
+		{"/a%0ab", ""},
+		{"/a%7f", ""},
+		{"/a%ff", ""},
+		{"/a%2", ""},
+		{"/a%zz", ""},
+	} {
+		got, err := NormalisePath(tc.in)
+		if got != tc.want || (err == nil) != (tc.want != "") {
+			t.Errorf("%q: got %q, %v; want %q", tc.in, got, err, tc.want)
+		}
+	}
+}
+
+func TestNormaliseHost_HasOneFormForEachName(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"Grid.Example.ORG", "grid.example.org"},
+		{"grid.example.org.", "grid.example.org"},
+		{"localhost", "localhost"},
+		{"my_host", "my_host"},
+		{"xn--bcher-kva.example", "xn--bcher-kva.example"},
+		{"192.0.2.1", "192.0.2.1"},
+		{"::1", "::1"},
+		{"[2001:DB8:0::1]", "2001:db8::1"},
+		{"::ffff:127.0.0.1", "127.0.0.1"},
+		{"bücher.example", ""},
+		{"grid.example.org\u3002", ""},
+		{"", ""},
+		{".", ""},
+		{"grid..example.org", ""},
+		{"grid.example.org..", ""},
+		{"127.1", ""},
+		{"2130706433", ""},
+		{"0x7f.1", ""},
+		{"0x7f000001", ""},
+		{"192.0.2.01", ""},
+		{"192.0.2.1.5", ""},
+		{"fe80::1%eth0", ""},
+		{"[::1", ""},
+		{"[h]", ""},
+		{"::g", ""},
+		{"a b", ""},
+		{"a/b", ""},
+		{"a%2eb", ""},
+		{"user@host", ""},
+	} {
+		got, err := NormaliseHost(tc.in)
+		if got != tc.want || (err == nil) != (tc.want != "") {
+			t.Errorf("%q: got %q, %v; want %q", tc.in, got, err, tc.want)
+		}
+	}
+}
+
+func TestNormalise_ReadsWholeAddresses(t *testing.T) {
+	for _, tc := range []struct {
+		in   string
+		want Target // zero is a refusal
+	}{
+		{"HTTP://Grid.Example.org.", Target{"http", "grid.example.org", 80, "/", false}},
+		{"https://h", Target{"https", "h", 443, "/", false}},
+		{"https://h:443/a", Target{"https", "h", 443, "/a", false}},
+		{"http://h:8080/a//b/%2e%2e/c", Target{"http", "h", 8080, "/a/c", false}},
+		{"https://[::1]:8443/a", Target{"https", "::1", 8443, "/a", false}},
+		{"ftp://h/a", Target{}},
+		{"//h/a", Target{}},
+		{"https:h", Target{}},
+		{"https://u:p@h/a", Target{}},
+		{"https://h/a#b", Target{}},
+		{"https://h:/a", Target{}},
+		{"https://h:0/a", Target{}},
+		{"https://h:65536/a", Target{}},
+		{"https:///a", Target{}},
+		{"https://h/a%2fb", Target{}},
+	} {
+		u, err := url.Parse(tc.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Normalise(u)
+		if (err == nil) != (tc.want != Target{}) || err == nil && got != tc.want {
+			t.Errorf("%q: got %+v, %v", tc.in, got, err)
+		}
+	}
+}
+
+func TestParseTarget_TakesAStarAtTheEndOnly(t *testing.T) {
+	for _, tc := range []struct{ in, want string }{
+		{"https://H:443/a/../s/*", "https://h/s/*"},
+		{"http://h/*", "http://h/*"},
+		{"https://[::1]/s", "https://[::1]/s"},
+		{"https://h:8443/s/", "https://h:8443/s/"},
+		{"https://h/s*", ""},
+		{"https://h/*/s", ""},
+		{"https://h/s?x=1", ""},
+		{"https://h/s?", ""},
+		{"https://%zz/s", ""},
+	} {
+		got, err := ParseTarget(tc.in)
+		if (err == nil) != (tc.want != "") || err == nil && got.String() != tc.want {
+			t.Errorf("%q: got %s, %v; want %q", tc.in, got, err, tc.want)
+		}
+	}
+}
+
+func FuzzNormalise_IsStable(f *testing.F) {
+	f.Add("https://Grid.example.org.:8443/a/%2e%2e/b//c")
+	f.Add("http://[::ffff:1.2.3.4]/a%20b/")
+	f.Fuzz(func(t *testing.T, raw string) {
+		u, err := url.Parse(raw)
+		if err != nil {
+			return
+		}
+		first, err := Normalise(u)
+		if err != nil {
+			return
+		}
+		again, err := url.Parse(first.String())
+		if err != nil {
+			t.Fatalf("%q became %q: %v", raw, first, err)
+		}
+		if second, err := Normalise(again); err != nil || second != first {
+			t.Fatalf("%q became %+v, then %+v, %v", raw, first, second, err)
+		}
+	})
+}
