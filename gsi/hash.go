@@ -75,4 +75,3 @@ func lowerASCII(s string) string {
 }
 
 func isSpaceASCII(r rune) bool { return r < utf8.RuneSelf && strings.ContainsRune(" \t\n\v\f\r", r) }
-

@@ -60,8 +60,11 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("trust: %s%s: %s", subject, e.Reason, e.Remedy)
 }
 
-// Is makes errors.Is work with a Code.
-func (e *Error) Is(target error) bool { return target == error(e.Code) }
+// Is makes errors.Is work with a Code, and with gsi.ErrExpired for a certificate that is outside its time.
+func (e *Error) Is(target error) bool {
+	outOfTime := e.Code == Expired || e.Code == NotYetValid
+	return target == error(e.Code) || outOfTime && target == gsi.ErrExpired
+}
 
 func refuse(code Code, cert *x509.Certificate, remedy, reason string, args ...any) *Error {
 	return &Error{Code: code, Cert: cert, Reason: fmt.Sprintf(reason, args...), Remedy: remedy}

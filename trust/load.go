@@ -83,11 +83,13 @@ func readDir(ctx context.Context, dir string, before map[string]*file) (map[stri
 	return files, nil
 }
 
-// keep takes over what the file held before it became unreadable.
+// keep takes over what the file held before it became unreadable, and nothing
+// of what was read of it now.
 func (f *file) keep(before *file) {
-	if before != nil {
-		f.certs, f.policy, f.crl = before.certs, before.policy, before.crl
+	if before == nil {
+		before = &file{}
 	}
+	f.certs, f.policy, f.crl = before.certs, before.policy, before.crl
 }
 
 func (f *file) read(dir string) error {

@@ -86,7 +86,11 @@ func parseSigningPolicy(data []byte) (policy, error) {
 				return nil, fmt.Errorf("line %d: %w", n, err)
 			}
 			for _, glob := range globs {
-				p = append(p, permission{issuer, globToRegexp(glob)})
+				subject, err := globToRegexp(glob)
+				if err != nil {
+					return nil, fmt.Errorf("line %d: %w", n, err)
+				}
+				p = append(p, permission{issuer, subject})
 			}
 		default:
 			return nil, fmt.Errorf("line %d: %q does not belong there", n, strings.Join(words[:2], " "))
@@ -125,10 +129,10 @@ func splitQuoted(s string) ([]string, error) {
 // oldLabels are spellings of attribute types that policies of old still use.
 var oldLabels = strings.NewReplacer("/Email=", "/emailAddress=", "/E=", "/emailAddress=", "/USERID=", "/UID=")
 
-func globToRegexp(glob string) *regexp.Regexp {
+func globToRegexp(glob string) (*regexp.Regexp, error) {
 	quoted := regexp.QuoteMeta(oldLabels.Replace(glob))
 	quoted = strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(quoted)
-	return regexp.MustCompile(`^(?s:` + quoted + `)$`)
+	return regexp.Compile(`^(?s:` + quoted + `)$`)
 }
 
 var namespaceRule = regexp.MustCompile(`^TO\s+Issuer\s+(SELF|"[^"]+")\s+PERMIT\s+Subject\s+"([^"]+)"$`)

@@ -249,11 +249,12 @@ func (a *Authority) template(r Request) (*x509.Certificate, error) {
 	return t, nil
 }
 
+// algorithm leaves it to crypto/x509 to take what goes with the key, and SHA-256.
 func (a *Authority) algorithm() x509.SignatureAlgorithm {
 	if a.options.Digest == crypto.SHA1 {
 		return x509.SHA1WithRSA
 	}
-	return x509.SHA256WithRSA
+	return 0
 }
 
 // Trust writes the CA into a trust directory as the grid has it: certificate,

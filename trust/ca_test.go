@@ -1,0 +1,131 @@
+package trust_test
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gsigw/gsi"
+	"gsigw/internal/gridtest"
+	"gsigw/trust"
+)
+
+const (
+	subName    = "/O=Grid/OU=gsigw test/CN=Sub CA"
+	subSubName = "/O=Grid/OU=gsigw test/CN=Sub Sub CA"
+)
+
+// subordinate makes a CA below another.
+func subordinate(t testing.TB, above *gridtest.Authority, name string, change func(*x509.Certificate)) *gridtest.Authority {
+	t.Helper()
+	c := issue(t, above, gridtest.Request{Name: name, CA: true, Change: change})
+	return &gridtest.Authority{Cert: c.Leaf(), Key: c.Key}
+}
+
+func userOf(t testing.TB, ca *gridtest.Authority) *gsi.Credential {
+	t.Helper()
+	return issue(t, ca, gridtest.Request{Name: gridtest.UserName, NotBefore: now, NotAfter: now.AddDate(1, 0, 0)})
+}
+
+func TestVerify_TakesTheIntermediateCAFromTheChainOrTheDirectory(t *testing.T) {
+	pki := newPKI(t)
+	sub := subordinate(t, pki.CA, subName, nil)
+	user := userOf(t, sub)
+	store := open(t, pki.TrustDir, trust.Options{})
+	if _, err := store.Verify([]*x509.Certificate{user.Leaf(), sub.Cert}, now); err != nil {
+		t.Error("from the chain:", err)
+	}
+	_, err := store.Verify(user.Chain, now)
+	refused(t, err, trust.UnknownCA)
+	writePEM(t, filepath.Join(pki.TrustDir, "Sub.pem"), "CERTIFICATE", sub.Cert.Raw)
+	if err := store.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Verify(user.Chain, now); err != nil {
+		t.Error("from the directory:", err)
+	}
+}
+
+func TestVerify_AnIntermediateCAIsNoAnchor(t *testing.T) {
+	pki := newPKI(t)
+	sub := subordinate(t, pki.Other, subName, nil)
+	writePEM(t, filepath.Join(pki.TrustDir, "Sub.pem"), "CERTIFICATE", sub.Cert.Raw)
+	_, err := open(t, pki.TrustDir, trust.Options{}).Verify(userOf(t, sub).Chain, now)
+	refused(t, err, trust.UnknownCA)
+}
+
+func TestVerify_RefusesCA(t *testing.T) {
+	pki := newPKI(t)
+	store := open(t, pki.TrustDir, trust.Options{})
+	constrained := subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.MaxPathLenZero = true })
+	for name, test := range map[string]struct {
+		ca    *gridtest.Authority
+		above []*x509.Certificate
+		code  trust.Code
+	}{
+		"without basicConstraints": {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.BasicConstraintsValid = false }), nil, trust.NotCA},
+		"CA:FALSE":                 {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.IsCA = false }), nil, trust.NotCA},
+		"without keyCertSign":      {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), nil, trust.KeyUsage},
+		"expired":                  {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.NotAfter = now.Add(-1e10) }), nil, trust.Expired},
+		"with name constraints":    {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} }), nil, trust.NameConstraints},
+		"outside of the policy":    {subordinate(t, pki.CA, "/O=Elsewhere/CN=Sub CA", nil), nil, trust.SigningPolicy},
+		"below its path length":    {subordinate(t, constrained, subSubName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(-1e10), now.AddDate(1, 0, 0) }), []*x509.Certificate{constrained.Cert}, trust.PathLength},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chain := append([]*x509.Certificate{userOf(t, test.ca).Leaf(), test.ca.Cert}, test.above...)
+			_, err := store.Verify(chain, now)
+			refused(t, err, test.code)
+		})
+	}
+}
+
+func TestVerify_RefusesAnAnchorThatExpired(t *testing.T) {
+	pki := newPKI(t)
+	later := pki.CA.Cert.NotAfter.AddDate(0, 0, 1)
+	user := issue(t, pki.CA, gridtest.Request{Name: gridtest.UserName, NotAfter: later.AddDate(1, 0, 0)})
+	_, err := open(t, pki.TrustDir, trust.Options{CRL: trust.CRLOff}).Verify(user.Chain, later)
+	refused(t, err, trust.Expired)
+}
+
+func TestVerify_FindsTheRightOneOfTwoCAsWithOneName(t *testing.T) {
+	pki := newPKI(t)
+	key := must(rsa.GenerateKey(rand.Reader, 2048))
+	self := issue(t, &gridtest.Authority{}, gridtest.Request{Name: gridtest.CAName, CA: true, Key: key, NotBefore: now.Add(-1e10), NotAfter: now.AddDate(1, 0, 0)})
+	rolled := &gridtest.Authority{Cert: self.Leaf(), Key: key}
+	for _, hash := range rolled.Hashes() {
+		writePEM(t, filepath.Join(pki.TrustDir, hash+".1"), "CERTIFICATE", rolled.Cert.Raw)
+	}
+	store := open(t, pki.TrustDir, trust.Options{})
+	for _, user := range []*gsi.Credential{pki.User, userOf(t, rolled)} {
+		if _, err := store.Verify(user.Chain, now); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestVerify_WeakAlgorithmsOnlyWhereNamed(t *testing.T) {
+	sha1PKI := must(gridtest.NewPKI(t.TempDir(), gridtest.PKIOptions{Now: now, Digest: crypto.SHA1}))
+	chain := proxy(t, sha1PKI, gsi.Limits{}).Chain
+	if _, err := open(t, sha1PKI.TrustDir, trust.Options{}).Verify(chain, now); err != nil {
+		t.Error(err)
+	}
+	_, err := open(t, sha1PKI.TrustDir, trust.Options{RefuseSHA1: true}).Verify(chain, now)
+	refused(t, err, trust.Algorithm)
+
+	pki := newPKI(t)
+	short := forge(t, pki.User, func(*x509.Certificate) {})
+	_, err = open(t, pki.TrustDir, trust.Options{MaxRSABits: 2047}).Verify(short.Chain, now)
+	refused(t, err, trust.TooLarge)
+}
+
+func writePEM(t testing.TB, path, kind string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,99 @@
+package trust_test
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"gsigw/gsi"
+	"gsigw/internal/gridtest"
+	"gsigw/trust"
+)
+
+func TestVerify_Revocation(t *testing.T) {
+	write := func(c func(*gridtest.PKI) gridtest.CRL) func(*testing.T, *gridtest.PKI) {
+		return func(t *testing.T, pki *gridtest.PKI) {
+			if err := pki.CA.WriteCRL(pki.TrustDir, c(pki)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	eachFile := func(do func(t *testing.T, path string)) func(*testing.T, *gridtest.PKI) {
+		return func(t *testing.T, pki *gridtest.PKI) {
+			for _, hash := range pki.CA.Hashes() {
+				do(t, filepath.Join(pki.TrustDir, hash+".r0"))
+			}
+		}
+	}
+	remove := eachFile(func(t *testing.T, path string) { os.Remove(path) })
+	for name, test := range map[string]struct {
+		prepare             func(*testing.T, *gridtest.PKI)
+		ifPresent, required trust.Code // "" means accepted
+	}{
+		"good":            {func(*testing.T, *gridtest.PKI) {}, "", ""},
+		"absent":          {remove, "", trust.CRLMissing},
+		"expired":         {write(func(*gridtest.PKI) gridtest.CRL { return gridtest.CRL{NextUpdate: now} }), trust.CRLExpired, trust.CRLExpired},
+		"from tomorrow":   {write(func(*gridtest.PKI) gridtest.CRL { return gridtest.CRL{ThisUpdate: now.AddDate(0, 0, 1)} }), trust.CRLInvalid, trust.CRLInvalid},
+		"revoked":         {write(func(p *gridtest.PKI) gridtest.CRL { return gridtest.CRL{Revoked: p.User.Chain} }), trust.Revoked, trust.Revoked},
+		"another revoked": {write(func(p *gridtest.PKI) gridtest.CRL { return gridtest.CRL{Revoked: p.Host.Chain} }), "", ""},
+		"revoked on an expired list": {write(func(p *gridtest.PKI) gridtest.CRL {
+			return gridtest.CRL{Revoked: p.User.Chain, NextUpdate: now}
+		}), trust.Revoked, trust.Revoked},
+		"a part only": {write(func(*gridtest.PKI) gridtest.CRL {
+			return gridtest.CRL{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 0}}}}
+		}), trust.CRLInvalid, trust.CRLInvalid},
+		"not a list":       {eachFile(func(t *testing.T, path string) { os.WriteFile(path, []byte("<html>"), 0o644) }), trust.CRLInvalid, trust.CRLInvalid},
+		"of another's key": {forgedCRL, trust.CRLInvalid, trust.CRLInvalid},
+		"a newer one beside an expired": {func(t *testing.T, p *gridtest.PKI) {
+			write(func(*gridtest.PKI) gridtest.CRL { return gridtest.CRL{ThisUpdate: now.Add(-2e13), NextUpdate: now} })(t, p)
+			path := filepath.Join(p.TrustDir, p.CA.Hashes()[0])
+			os.Rename(path+".r0", path+".r1")
+			write(func(*gridtest.PKI) gridtest.CRL { return gridtest.CRL{} })(t, p)
+		}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pki := newPKI(t)
+			test.prepare(t, pki)
+			chain := proxy(t, pki, gsi.Limits{}).Chain
+			for policy, code := range map[trust.CRLPolicy]trust.Code{trust.CRLIfPresent: test.ifPresent, trust.CRLRequire: test.required, trust.CRLOff: ""} {
+				_, err := open(t, pki.TrustDir, trust.Options{CRL: policy}).Verify(chain, now)
+				if code == "" && err != nil {
+					t.Errorf("policy %d: %v", policy, err)
+				}
+				if code != "" {
+					refused(t, err, code)
+				}
+			}
+		})
+	}
+}
+
+// forgedCRL puts a list there with the CA's name, signed with another key.
+func forgedCRL(t *testing.T, pki *gridtest.PKI) {
+	key := must(rsa.GenerateKey(rand.Reader, 2048))
+	cert := issue(t, pki.Other, gridtest.Request{Name: gridtest.CAName, CA: true, Key: key}).Leaf()
+	list := &x509.RevocationList{Number: pki.CA.Cert.SerialNumber, ThisUpdate: now, NextUpdate: now.AddDate(0, 1, 0)}
+	der := must(x509.CreateRevocationList(rand.Reader, list, cert, key))
+	for _, hash := range pki.CA.Hashes() {
+		writePEM(t, filepath.Join(pki.TrustDir, hash+".r0"), "X509 CRL", der)
+	}
+}
+
+func TestVerify_ListOfTheOtherCAWithThatNameBindsOnlyThatOne(t *testing.T) {
+	pki := newPKI(t)
+	key := must(rsa.GenerateKey(rand.Reader, 2048))
+	self := issue(t, &gridtest.Authority{}, gridtest.Request{Name: gridtest.CAName, CA: true, Key: key, NotBefore: now.Add(-1e10), NotAfter: now.AddDate(1, 0, 0)})
+	rolled := &gridtest.Authority{Cert: self.Leaf(), Key: key}
+	writePEM(t, filepath.Join(pki.TrustDir, rolled.Hashes()[0]+".1"), "CERTIFICATE", rolled.Cert.Raw)
+	chain := userOf(t, rolled).Chain
+	if _, err := open(t, pki.TrustDir, trust.Options{}).Verify(chain, now); err != nil {
+		t.Error(err)
+	}
+	_, err := open(t, pki.TrustDir, trust.Options{CRL: trust.CRLRequire}).Verify(chain, now)
+	refused(t, err, trust.CRLMissing)
+}

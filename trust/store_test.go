@@ -1,0 +1,107 @@
+package trust_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"gsigw/gsi"
+	"gsigw/internal/gridtest"
+	"gsigw/trust"
+)
+
+func TestOpen_FailsWithoutTheDirectory(t *testing.T) {
+	if _, err := trust.Open(filepath.Join(t.TempDir(), "nowhere"), trust.Options{}); err == nil {
+		t.Fatal("opened a directory that is not there")
+	}
+}
+
+func TestReload_ABadFileLeavesTheOthersAndItsOwnOldContent(t *testing.T) {
+	pki := newPKI(t)
+	store := open(t, pki.TrustDir, trust.Options{CRL: trust.CRLRequire, RequireSigningPolicy: true})
+	if problems := store.Problems(); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	bad := []string{"junk.pem"}
+	for _, hash := range pki.CA.Hashes() {
+		bad = append(bad, hash+".0", hash+".r0", hash+".signing_policy")
+	}
+	for _, name := range bad {
+		os.WriteFile(filepath.Join(pki.TrustDir, name), []byte("not what it was"), 0o644)
+	}
+	if err := store.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var named []string
+	for _, p := range store.Problems() {
+		named = append(named, p.File)
+	}
+	slices.Sort(bad)
+	if !slices.Equal(named, bad) {
+		t.Errorf("problems with %v, want %v", named, bad)
+	}
+	if _, err := store.Verify(pki.User.Chain, now); err != nil {
+		t.Error("the old content is gone:", err)
+	}
+	if _, err := trust.Open(pki.TrustDir, trust.Options{}); err != nil {
+		t.Error("a directory with bad files only does not open:", err)
+	}
+}
+
+func TestReload_TakesAwayWhatIsGone(t *testing.T) {
+	pki := newPKI(t)
+	store := open(t, pki.TrustDir, trust.Options{})
+	for _, hash := range pki.CA.Hashes() {
+		os.Remove(filepath.Join(pki.TrustDir, hash+".0"))
+	}
+	if err := store.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := store.Verify(pki.User.Chain, now)
+	refused(t, err, trust.UnknownCA)
+}
+
+func TestReload_WithoutTheDirectoryLeavesEverything(t *testing.T) {
+	pki := newPKI(t)
+	store := open(t, pki.TrustDir, trust.Options{})
+	if err := os.Rename(pki.TrustDir, pki.TrustDir+".gone"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Reload(t.Context()); err == nil {
+		t.Error("reloaded from nowhere")
+	}
+	if _, err := store.Verify(pki.User.Chain, now); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnchors_SayWhenCAAndListExpire(t *testing.T) {
+	pki := newPKI(t)
+	writePEM(t, filepath.Join(pki.TrustDir, "other.pem"), "CERTIFICATE", pki.Other.Cert.Raw)
+	anchors := open(t, pki.TrustDir, trust.Options{}).Anchors()
+	if len(anchors) != 2 {
+		t.Fatal(anchors)
+	}
+	other, ca := anchors[0], anchors[1]
+	if other.Subject != gridtest.OtherName || !other.CRLNextUpdate.IsZero() {
+		t.Error(other)
+	}
+	if ca.Subject != gridtest.CAName || !ca.NotAfter.Equal(pki.CA.Cert.NotAfter) || !ca.CRLNextUpdate.Equal(now.AddDate(0, 1, 0)) {
+		t.Error(ca)
+	}
+}
+
+func TestVerify_EitherHashNameIsEnough(t *testing.T) {
+	for i := range 2 {
+		pki := newPKI(t)
+		gone := pki.CA.Hashes()[i]
+		for _, suffix := range []string{".0", ".r0", ".signing_policy"} {
+			os.Remove(filepath.Join(pki.TrustDir, gone+suffix))
+		}
+		store := open(t, pki.TrustDir, trust.Options{CRL: trust.CRLRequire, RequireSigningPolicy: true})
+		if _, err := store.Verify(proxy(t, pki, gsi.Limits{}).Chain, now); err != nil {
+			t.Errorf("without %s: %v", gone, err)
+		}
+	}
+}
