@@ -28,6 +28,10 @@ type Method struct {
 	Comments  bool
 	Prefixes  []string // Exclusive: the InclusiveNamespaces PrefixList; "#default" names the default namespace
 	ApexID    *ID      // an attribute to add to the first element
+
+	// Unwritten, if set, is asked about every prefix in a value (text or attribute) that may be part of a qualified
+	// name and that stands for space by a declaration which the canonical form does not have. Its error ends Write.
+	Unwritten func(prefix, space string) error
 }
 
 // ID is an attribute that is to be written into an element's start tag: its canonical form is wanted beforehand.
@@ -81,6 +85,7 @@ type writer struct {
 	marks    []mark // one for each open element
 	todo     []decl
 	order    []int // the attributes' order
+	content
 }
 
 // rendering is a namespace declaration that an open element's canonical form has.
@@ -101,8 +106,10 @@ func (c *writer) token(kind xmlscan.Kind) {
 	case xmlscan.EndElement:
 		c.end()
 	case xmlscan.Text:
+		c.fail(c.checkText(c.s.Data, false))
 		c.text()
 	case xmlscan.CData:
+		c.fail(c.checkText(c.s.Data, true))
 		c.escape(c.s.Data)
 	case xmlscan.Comment:
 		if c.Comments {
@@ -128,9 +135,17 @@ func (c *writer) start() {
 	c.declare()
 	c.attributes(apex)
 	c.byte('>')
+	c.fail(c.checkAttrs())
+}
+
+func (c *writer) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
 }
 
 func (c *writer) end() {
+	c.content.tail = c.content.tail[:0]
 	c.str("</")
 	c.name(c.s.Prefix, c.s.Local)
 	c.byte('>')

@@ -1,0 +1,98 @@
+package c14n
+
+import (
+	"bytes"
+
+	"gsigw/soap/xmlscan"
+)
+
+const xsi = "http://www.w3.org/2001/XMLSchema-instance"
+
+// content looks for names in values that depend on a namespace declaration which the canonical form does not have. A
+// name may be spread over several tokens (CDATA, comments between): tail keeps its start.
+type content struct {
+	tail    []byte
+	scratch []byte
+}
+
+// longestPrefix bounds what is kept of a possible prefix from token to token.
+const longestPrefix = 256
+
+// checkText looks at a piece of character data.
+func (c *writer) checkText(raw []byte, literal bool) error {
+	if c.Unwritten == nil {
+		return nil
+	}
+	t := &c.content
+	t.scratch = append(t.scratch[:0], t.tail...)
+	if literal {
+		t.scratch = append(t.scratch, raw...)
+	} else {
+		t.scratch = xmlscan.AppendText(t.scratch, raw)
+	}
+	end := len(t.scratch)
+	start := max(end-longestPrefix, end-len(lastName(t.scratch)))
+	t.tail = append(t.tail[:0], t.scratch[start:end]...)
+	return c.checkNames(t.scratch)
+}
+
+// checkAttrs looks at the attributes' values, and at xsi:type, whose value is a name even without a prefix.
+func (c *writer) checkAttrs() error {
+	if c.Unwritten == nil {
+		return nil
+	}
+	c.content.tail = c.content.tail[:0]
+	for i := range c.s.Attrs {
+		a := &c.s.Attrs[i]
+		value := xmlscan.AppendAttr(c.content.scratch[:0], a.Value)
+		c.content.scratch = value
+		isType := string(a.Local) == "type" && c.s.URI(a.Space) == xsi
+		if isType && bytes.IndexByte(value, ':') < 0 {
+			if err := c.checkPrefix(nil); err != nil {
+				return err
+			}
+		}
+		if err := c.checkNames(value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNames takes whatever stands before a colon for a prefix.
+func (c *writer) checkNames(value []byte) error {
+	for {
+		colon := bytes.IndexByte(value, ':')
+		if colon < 0 {
+			return nil
+		}
+		if prefix := lastName(value[:colon]); len(prefix) > 0 {
+			if err := c.checkPrefix(prefix); err != nil {
+				return err
+			}
+		}
+		value = value[colon+1:]
+	}
+}
+
+// checkPrefix reports a prefix that stands for a namespace here without the canonical form saying so.
+func (c *writer) checkPrefix(prefix []byte) error {
+	space, bound := c.s.Lookup(prefix)
+	if !bound || space == xmlscan.XMLSpace || c.written(prefix) == space {
+		return nil
+	}
+	return c.Unwritten(string(prefix), c.s.URI(space))
+}
+
+// lastName is the longest run at the end of b that could be a name without a colon.
+func lastName(b []byte) []byte {
+	i := len(b)
+	for i > 0 {
+		ch := b[i-1]
+		if !(ch >= 0x80 || ch == '_' || ch == '-' || ch == '.' || '0' <= ch && ch <= '9' || 'a' <= ch|0x20 && ch|0x20 <= 'z') {
+			break
+		}
+		i--
+	}
+	return b[i:]
+}

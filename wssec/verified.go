@@ -1,0 +1,166 @@
+package wssec
+
+import (
+	"bytes"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"gsigw/gsi"
+	"gsigw/soap"
+	"gsigw/soap/xmlscan"
+	"gsigw/wssec/c14n"
+)
+
+// Verified is what a signature covers, and who signed it: read nothing else of the message.
+type Verified struct {
+	Signer           *gsi.Identity
+	MessageID        string
+	Addressing       soap.Addressing
+	Created, Expires time.Time
+
+	m       *soap.Message
+	headers []part // in document order
+	body    part
+}
+
+// Version is the message's version of SOAP.
+func (v *Verified) Version() soap.Version { return v.m.Version }
+
+// Operation is the first element in Body.
+func (v *Verified) Operation() soap.Name { return v.m.Operation }
+
+// IsFault reports whether the message carries a SOAP fault, which its signer vouches for.
+func (v *Verified) IsFault() bool { return v.m.IsFault() }
+
+// Parts are the names of the signed parts that are given back: header blocks in document order, then Body.
+func (v *Verified) Parts() []soap.Name {
+	var names []soap.Name
+	for _, p := range v.headers {
+		names = append(names, p.element.Name)
+	}
+	return append(names, v.body.element.Name)
+}
+
+// WriteBody writes Body as it was digested.
+func (v *Verified) WriteBody(w io.Writer) error { return v.write(w, v.body, nil) }
+
+// WriteCanonical writes the signed header blocks and Body, each as it was digested, in an envelope of our own. Names
+// in content whose prefix only an unsigned declaration binds lose that binding.
+func (v *Verified) WriteCanonical(w io.Writer) error {
+	return v.envelope(w, nil, func(w io.Writer, p part) error { return v.write(w, p, nil) })
+}
+
+// Text is the character data of Body.
+func (v *Verified) Text() (string, error) {
+	var text []byte
+	s := v.m.Scan(v.body.element)
+	for {
+		kind, err := s.Next()
+		if err != nil || kind == xmlscan.EOF {
+			return string(text), err
+		}
+		switch kind {
+		case xmlscan.Text:
+			text = xmlscan.AppendText(text, s.Data)
+		case xmlscan.CData:
+			text = append(text, bytes.ReplaceAll(bytes.ReplaceAll(s.Data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))...)
+		}
+	}
+}
+
+// Message rebuilds the message from what was digested: the signed header blocks, Body, and nothing else. Exclusive
+// canonical XML does not cover namespace declarations that only content uses (xsi:type, names in text); such a binding
+// is kept where it is for XML Schema, XML Schema instance, SOAP encoding or a namespace in keep, and content that
+// needs another is refused.
+func (v *Verified) Message(keep []string) ([]byte, error) {
+	c := &content{keep: keep}
+	var parts bytes.Buffer
+	at := map[*soap.Element]xmlscan.Span{}
+	for _, p := range append(slices.Clone(v.headers), v.body) {
+		start := parts.Len()
+		if err := v.write(&parts, p, c.unwritten); err != nil {
+			return nil, classed(err)
+		}
+		at[p.element] = xmlscan.Span{Start: int64(start), End: int64(parts.Len())}
+	}
+	var out bytes.Buffer
+	out.Grow(parts.Len() + 512)
+	err := v.envelope(&out, c.kept, func(w io.Writer, p part) error {
+		_, err := w.Write(parts.Bytes()[at[p.element].Start:at[p.element].End])
+		return err
+	})
+	return out.Bytes(), err
+}
+
+func (v *Verified) write(w io.Writer, p part, unwritten func(prefix, space string) error) error {
+	method := p.method
+	method.Unwritten = unwritten
+	return c14n.Write(w, v.m.Scan(p.element), method)
+}
+
+// envelope writes an envelope around the parts; its own tags are ours, since no signature covers the sender's.
+func (v *Verified) envelope(w io.Writer, kept []xmlscan.Binding, write func(io.Writer, part) error) error {
+	const prefix = "soapenv"
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `<%s:Envelope xmlns:%[1]s="%s"`, prefix, v.m.Version.Space())
+	for _, k := range kept {
+		fmt.Fprintf(&b, ` xmlns:%s="`, k.Prefix)
+		xml.EscapeText(&b, []byte(k.Space)) // a Buffer does not fail
+		b.WriteByte('"')
+	}
+	b.WriteString(">")
+	if len(v.headers) > 0 {
+		fmt.Fprintf(&b, "<%s:Header>", prefix)
+	}
+	if _, err := b.WriteTo(w); err != nil {
+		return err
+	}
+	for _, p := range v.headers {
+		if err := write(w, p); err != nil {
+			return err
+		}
+	}
+	if len(v.headers) > 0 {
+		if _, err := fmt.Fprintf(w, "</%s:Header>", prefix); err != nil {
+			return err
+		}
+	}
+	if err := write(w, v.body); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "</%s:Envelope>", prefix)
+	return err
+}
+
+// content judges names in content that depend on unsigned namespace declarations.
+type content struct {
+	keep []string
+	kept []xmlscan.Binding
+}
+
+// The namespaces whose unsigned bindings are kept: they name types and attributes that every engine knows.
+var wellKnown = []string{
+	"http://www.w3.org/2001/XMLSchema",
+	"http://www.w3.org/2001/XMLSchema-instance",
+	"http://schemas.xmlsoap.org/soap/encoding/",
+	"http://www.w3.org/2003/05/soap-encoding",
+}
+
+func (c *content) unwritten(prefix, space string) error {
+	if prefix == "" || prefix == "soapenv" || !slices.Contains(wellKnown, space) && !slices.Contains(c.keep, space) {
+		return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q for %s, which no signature covers; the route can name the namespace to keep", prefix, space)}
+	}
+	for _, k := range c.kept {
+		if k.Prefix == prefix {
+			if k.Space != space {
+				return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q, which no signature covers, for two namespaces", prefix)}
+			}
+			return nil
+		}
+	}
+	c.kept = append(c.kept, xmlscan.Binding{Prefix: prefix, Space: space})
+	return nil
+}
