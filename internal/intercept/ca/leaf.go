@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"net"
 	"time"
 )
 
@@ -51,15 +52,17 @@ func (a *Authority) sign(host string, now time.Time) (*tls.Certificate, error) {
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
+		Subject:               pkix.Name{CommonName: "gsigw leaf"},
 	}
 	if ip != nil {
-		t.IPAddresses, name = append(t.IPAddresses, ip.IP), ip.IP.String()
+		t.IPAddresses = []net.IP{ip.IP}
 	} else {
 		t.DNSNames = []string{name}
 	}
-	// Old clients look at the common name; X.520 allows it 64 characters.
-	if len(name) <= 64 {
-		t.Subject = pkix.Name{CommonName: name}
+	// Old clients look at the common name; X.520 allows it 64 characters. An
+	// address there would be a DNS name to OpenSSL, and no permitted one.
+	if name != "" && len(name) <= 64 {
+		t.Subject.CommonName = name
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, a.cert, a.leafKey.Public(), a.key)
 	if err != nil {
