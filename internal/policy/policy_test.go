@@ -32,7 +32,7 @@ func site(t *testing.T) *Policy {
 	counter.Actions = []string{"http://counter.com/CounterPortType/addRequest", "urn:odd"}
 	counter.Operations = []Name{{"http://counter.com", "add"}, {"http://counter.com", "odd2"}}
 	byAction := https("by-action", "https://grid.example.org:8443/wsrf/services/ByAction")
-	byAction.Actions = []string{"http://counter.com/CounterPortType/addRequest"}
+	byAction.Actions = []string{"http://counter.com/CounterPortType/addRequest", "urn:Request"}
 	byOperation := https("by-operation", "https://grid.example.org:8443/wsrf/services/ByOperation")
 	byOperation.Operations = []Name{{"http://counter.com", "add"}}
 	private := https("private", "https://grid.example.org:8443/wsrf/services/private/*")
@@ -162,6 +162,7 @@ func TestDecide_Denies(t *testing.T) {
 		{"a GET", gridURL, "get", func(c *Call) { c.Method = "GET" }},
 		{"a GET with another query", gridURL + "?method=destroy", "get", func(c *Call) { c.Method = "GET" }},
 		{"a GET with more than ?wsdl", gridURL + "?wsdl&method=destroy", "get", func(c *Call) { c.Method = "GET" }},
+		{"a GET with more than ?wsdl=part", gridURL + "?wsdl=1&method=destroy", "get", func(c *Call) { c.Method = "GET" }},
 		{"a GET that begins like ?wsdl", gridURL + "?wsdlx", "get", func(c *Call) { c.Method = "GET" }},
 		{"a query", gridURL + "?x=1", "query", nil},
 		{"a POST to ?wsdl", gridURL + "?wsdl", "query", nil},
@@ -193,6 +194,8 @@ func TestDecide_Denies(t *testing.T) {
 		}},
 		{"another body under a named action", "https://grid.example.org:8443/wsrf/services/ByAction", "operations",
 			func(c *Call) { c.SOAPAction, c.Operation.Local = add, "destroy" }},
+		{"an empty body under a named action", "https://grid.example.org:8443/wsrf/services/ByAction", "operations",
+			func(c *Call) { c.SOAPAction, c.Operation = "urn:Request", Name{} }},
 		{"another action over a named body", "https://grid.example.org:8443/wsrf/services/ByOperation", "actions",
 			func(c *Call) { c.SOAPAction = "http://counter.com/CounterPortType/destroyRequest" }},
 		{"attachments", gridURL, "attachments", func(c *Call) {

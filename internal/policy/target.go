@@ -48,8 +48,6 @@ func Normalise(u *url.URL) (Target, error) {
 		return t, errors.New("policy: the address carries a user name or password: leave it out")
 	case u.Fragment != "":
 		return t, errors.New("policy: the address carries a fragment (#...): leave it out")
-	case u.Opaque != "":
-		return t, errors.New("policy: the address has no // before its host")
 	}
 	var err error
 	if t.Host, err = NormaliseHost(u.Hostname()); err != nil {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -84,6 +85,12 @@ func TestNormaliseHost_HasOneFormForEachName(t *testing.T) {
 		if got != tc.want || (err == nil) != (tc.want != "") {
 			t.Errorf("%q: got %q, %v; want %q", tc.in, got, err, tc.want)
 		}
+	}
+}
+
+func TestNormaliseHost_SaysHowToWriteOtherScripts(t *testing.T) {
+	if _, err := NormaliseHost("bücher.example"); err == nil || !strings.Contains(err.Error(), "punycode") {
+		t.Error(err)
 	}
 }
 
