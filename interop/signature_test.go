@@ -3,11 +3,14 @@ package interop
 import (
 	"strings"
 	"testing"
+
+	"gsigw/internal/gridtest"
 )
 
 // plainMessage is what an engine would send: no security header, GT4's addressing.
 const plainMessage = `<?xml version="1.0" encoding="UTF-8"?>
-<soapenv:Envelope xmlns:soapenv="` + soapNS + `" xmlns:wsa="` + wsaNS + `" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
+<soapenv:Envelope xmlns:soapenv="` + soapNS + `" xmlns:wsa="` + wsaNS + `"
+ xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
  <soapenv:Header>
   <wsa:MessageID soapenv:mustUnderstand="0">uuid:561e7b00-e5dc-11f1-88c5-88714967ae9a</wsa:MessageID>
   <wsa:To>http://localhost:8080/wsrf/services/Counter</wsa:To>
@@ -15,7 +18,7 @@ const plainMessage = `<?xml version="1.0" encoding="UTF-8"?>
   <wsa:From><wsa:Address>` + wsaNS + `/role/anonymous</wsa:Address></wsa:From>
   <c:CounterKey xmlns:c="` + addNS + `">985424134</c:CounterKey>
  </soapenv:Header>
- <soapenv:Body><add xmlns="` + addNS + `">5</add></soapenv:Body>
+ <soapenv:Body><add xmlns="` + addNS + `"><n xmlns="" xsi:type="xsd:int">5</n></add></soapenv:Body>
 </soapenv:Envelope>`
 
 // A signingCase is one way to sign a message.
@@ -29,24 +32,23 @@ type signingCase struct {
 }
 
 // signingCases are all ways that the peers share; WSS4J 1.6 knows RSA only.
-func signingCases(t testing.TB, p *pki) []signingCase {
+func signingCases(t testing.TB, g *grid) []signingCase {
 	t.Helper()
-	alice, erin := p.user(t, "Alice", rsaKey(t)), p.user(t, "Erin", p256Key(t))
-	proxy, ecProxy := p.proxy(t, alice), p.ecProxy(t, erin)
+	proxy, ecProxy := g.proxy(t), g.ecProxy(t)
 	return []signingCase{
-		{"RSA proxy sha1 PKIPath", proxy, "rsa", "sha1", "pkipath", "/O=Interop/CN=Alice"},
-		{"RSA proxy sha256 PKIPath", proxy, "rsa", "sha256", "pkipath", "/O=Interop/CN=Alice"},
-		{"RSA end entity sha1 X509v3", alice, "rsa", "sha1", "x509v3", "/O=Interop/CN=Alice"},
-		{"RSA end entity sha256 X509v3", alice, "rsa", "sha256", "x509v3", "/O=Interop/CN=Alice"},
-		{"P-256 proxy sha256 PKIPath", ecProxy, "ecdsa", "sha256", "pkipath", "/O=Interop/CN=Erin"},
-		{"P-256 end entity sha256 X509v3", erin, "ecdsa", "sha256", "x509v3", "/O=Interop/CN=Erin"},
+		{"RSA proxy sha1 PKIPath", proxy, "rsa", "sha1", "pkipath", gridtest.UserName},
+		{"RSA proxy sha256 PKIPath", proxy, "rsa", "sha256", "pkipath", gridtest.UserName},
+		{"RSA end entity sha1 X509v3", g.user, "rsa", "sha1", "x509v3", gridtest.UserName},
+		{"RSA end entity sha256 X509v3", g.user, "rsa", "sha256", "x509v3", gridtest.UserName},
+		{"P-256 proxy sha256 PKIPath", ecProxy, "ecdsa", "sha256", "pkipath", gridtest.ECUserName},
+		{"P-256 end entity sha256 X509v3", g.ecUser, "ecdsa", "sha256", "x509v3", gridtest.ECUserName},
 	}
 }
 
 // The peers verify each other's messages, and refuse them changed: what they say of gsigw's can be believed.
 func TestPeersVerifyEachOther(t *testing.T) {
-	p := newPKI(t)
-	for _, c := range signingCases(t, p) {
+	g := newGrid(t)
+	for _, c := range signingCases(t, g) {
 		t.Run(c.name, func(t *testing.T) {
 			signed := xmlsec1Sign(t, c)
 			if err := xmlsec1Verify(t, signed, c.credential); err != nil {
@@ -58,10 +60,10 @@ func TestPeersVerifyEachOther(t *testing.T) {
 			if c.algorithm != "rsa" {
 				return
 			}
-			if err := wss4jVerify(t, signed, p.trust, c.identity); err != nil {
+			if err := wss4jVerify(t, signed, g.TrustDir, c.identity); err != nil {
 				t.Error(err)
 			}
-			if wss4jVerify(t, tampered(t, signed), p.trust, c.identity) == nil {
+			if wss4jVerify(t, tampered(t, signed), g.TrustDir, c.identity) == nil {
 				t.Error("WSS4J verifies a message that was changed")
 			}
 			if err := xmlsec1Verify(t, wss4jSign(t, c), c.credential); err != nil {
@@ -72,7 +74,7 @@ func TestPeersVerifyEachOther(t *testing.T) {
 }
 
 func TestSign_IsVerifiedByXmlsec1(t *testing.T) {
-	for _, c := range signingCases(t, newPKI(t)) {
+	for _, c := range signingCases(t, newGrid(t)) {
 		t.Run(c.name, func(t *testing.T) {
 			if err := xmlsec1Verify(t, gsigwSign(t, c), c.credential); err != nil {
 				t.Error(err)
@@ -82,13 +84,13 @@ func TestSign_IsVerifiedByXmlsec1(t *testing.T) {
 }
 
 func TestSign_IsVerifiedByWSS4J(t *testing.T) {
-	p := newPKI(t)
-	for _, c := range signingCases(t, p) {
+	g := newGrid(t)
+	for _, c := range signingCases(t, g) {
 		if c.algorithm != "rsa" {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			if err := wss4jVerify(t, gsigwSign(t, c), p.trust, c.identity); err != nil {
+			if err := wss4jVerify(t, gsigwSign(t, c), g.TrustDir, c.identity); err != nil {
 				t.Error(err)
 			}
 		})
@@ -96,20 +98,20 @@ func TestSign_IsVerifiedByWSS4J(t *testing.T) {
 }
 
 func TestVerify_AcceptsWhatXmlsec1Signs(t *testing.T) {
-	p := newPKI(t)
-	for _, c := range signingCases(t, p) {
-		t.Run(c.name, func(t *testing.T) { gsigwVerify(t, p, xmlsec1Sign(t, c), c.identity) })
+	g := newGrid(t)
+	for _, c := range signingCases(t, g) {
+		t.Run(c.name, func(t *testing.T) { gsigwVerify(t, g, xmlsec1Sign(t, c), c.identity) })
 	}
 }
 
 func TestVerify_AcceptsWhatWSS4JSigns(t *testing.T) {
-	p := newPKI(t)
-	for _, c := range signingCases(t, p) {
+	g := newGrid(t)
+	for _, c := range signingCases(t, g) {
 		if c.algorithm != "rsa" {
 			continue
 		}
-		t.Run(c.name, func(t *testing.T) { gsigwVerify(t, p, wss4jSign(t, c), c.identity) })
-		t.Run(c.name+" prefix lists", func(t *testing.T) { gsigwVerify(t, p, wss4jSign(t, c, "prefixes"), c.identity) })
+		t.Run(c.name, func(t *testing.T) { gsigwVerify(t, g, wss4jSign(t, c), c.identity) })
+		t.Run(c.name+" prefix lists", func(t *testing.T) { gsigwVerify(t, g, wss4jSign(t, c, "prefixes"), c.identity) })
 	}
 }
 
@@ -123,9 +125,9 @@ func gsigwSign(t *testing.T, c signingCase) string {
 }
 
 // gsigwVerify fails unless gsigw takes the message as its signer's and nobody else's, and refuses it changed.
-func gsigwVerify(t *testing.T, p *pki, signed, identity string) {
+func gsigwVerify(t *testing.T, g *grid, signed, identity string) {
 	t.Helper()
-	out, err := gsigw(t, signed, "verify", "--trust", p.trust, "--peer", identity, "--print", "text")
+	out, err := gsigw(t, signed, "verify", "--trust", g.TrustDir, "--peer", identity, "--print", "text")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,9 +136,9 @@ func gsigwVerify(t *testing.T, p *pki, signed, identity string) {
 	}
 	for _, refused := range []struct{ reason, message, peer string }{
 		{"digest", tampered(t, signed), identity},
-		{"identity", signed, "/O=Interop/CN=Mallory"},
+		{"identity", signed, gridtest.HostName},
 	} {
-		out, err := gsigw(t, refused.message, "verify", "--trust", p.trust, "--peer", refused.peer)
+		out, err := gsigw(t, refused.message, "verify", "--trust", g.TrustDir, "--peer", refused.peer)
 		if err == nil || !strings.Contains(err.Error(), "reason="+refused.reason+":") {
 			t.Errorf("want reason=%s, got %v and %q", refused.reason, err, out)
 		}
