@@ -14,11 +14,12 @@ const maxProblems = 20
 
 // Problem is one mistake in a config file. Line and Column count from 1; 0 is the file as a whole.
 type Problem struct {
-	File         string `json:"file"`
-	Line, Column int
-	Key          string `json:"key"`    // routes.counter.target; empty for the file as a whole
-	Text         string `json:"text"`   // what is wrong
-	Remedy       string `json:"remedy"` // what to do
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Key    string `json:"key"`    // routes.counter.target; empty for the file as a whole
+	Text   string `json:"text"`   // what is wrong
+	Remedy string `json:"remedy"` // what to do
 }
 
 // Error is the mistake in one line: file:line:column: key: what is wrong: what to do.

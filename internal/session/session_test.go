@@ -16,7 +16,9 @@ import (
 // named is a source that can be told from others, and holds what no log may show.
 type named struct{ secret string }
 
-func (n *named) Credential(context.Context) (*gsi.Credential, error) { return nil, errors.New(n.secret) }
+func (n *named) Credential(context.Context) (*gsi.Credential, error) {
+	return nil, errors.New(n.secret)
+}
 
 func table(t *testing.T) (tb *Table, alice, robot gsi.Source) {
 	t.Helper()
