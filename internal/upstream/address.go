@@ -15,7 +15,7 @@ var (
 	reserved    = netip.MustParsePrefix("240.0.0.0/4") // RFC 1112, section 4, and the limited broadcast address
 	nat64       = netip.MustParsePrefix("64:ff9b::/96")
 	sixToFour   = netip.MustParsePrefix("2002::/16")
-	compatible  = netip.MustParsePrefix("::/96") // RFC 4291, section 2.5.5.1
+	compatible  = netip.MustParsePrefix("::/96") // RFC 4291, section 2.5.5.1; holds the unspecified address too
 )
 
 // resolve finds and checks the addresses of host. One that may not be dialled refuses the name as a whole: a
@@ -74,7 +74,7 @@ func checkIP(ip netip.Addr, allow Allow) error {
 		return refuseUnless(allow.LinkLocal, "a link-local address")
 	case ip.IsMulticast():
 		return errors.New("a multicast address is never called")
-	case ip.IsUnspecified(), thisNetwork.Contains(ip), reserved.Contains(ip):
+	case thisNetwork.Contains(ip), reserved.Contains(ip):
 		return errors.New("an unspecified, reserved or broadcast address is never called")
 	}
 	if v4, ok := embeddedIPv4(ip); ok {

@@ -40,6 +40,7 @@ func TestDo_RefusesAddressesThatReachThisMachine(t *testing.T) {
 		{"::ffff:169.254.169.254", Allow{LinkLocal: true}},
 		{"fe80::1", Allow{LinkLocal: true}},
 		{"fe80::1%eth0", Allow{LinkLocal: true}},
+		{"64:ff9b::7f00:1%eth0", Allow{Loopback: true}},
 		{"0.0.0.0", Allow{}},
 		{"0.1.2.3", Allow{}},
 		{"::", Allow{}},

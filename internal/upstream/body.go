@@ -98,7 +98,7 @@ func parseChunkSize(line string) (int64, error) {
 	size, extensions, _ := strings.Cut(line, ";")
 	size = strings.TrimRight(size, " \t")
 	n, err := strconv.ParseUint(size, 16, 63)
-	if err != nil || !isFieldValue(extensions) || strings.ContainsAny(size, "+-_") {
+	if err != nil || !isFieldValue(extensions) {
 		return 0, framingError(fmt.Sprintf("%.40q is no chunk size", line))
 	}
 	return int64(n), nil

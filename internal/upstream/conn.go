@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"gsigw/gsi"
@@ -40,9 +41,10 @@ func (cn *conn) bye() {
 }
 
 // quiet reports whether an idle connection is still open and silent. A byte that came unasked would be taken for
-// the answer to the next request, wherever it waits: in our buffer, in a TLS record, in the kernel.
+// the answer to the next request, whether it waits in the kernel or in a TLS record; release has seen to our own
+// buffer.
 func (cn *conn) quiet() bool {
-	if cn.r.Buffered() > 0 || !silent(cn.raw.Conn) {
+	if !silent(cn.raw.Conn) {
 		return false
 	}
 	if _, secured := cn.Conn.(*tls.Conn); secured {
@@ -85,6 +87,7 @@ func (s *source) Read(p []byte) (int, error) {
 // mostly refuse, before it has read everything.
 func (cn *conn) roundTrip(ctx context.Context, done func(), t *Target, r *Request, head []byte, p *pool) (*Reply, error) {
 	c := &call{conn: cn, ctx: ctx, target: t, pool: p, done: done, written: make(chan error, 1)}
+	cn.raw.pause = t.Timeouts.Progress
 	c.stop = context.AfterFunc(ctx, func() { cn.raw.Close() })
 	go func() { c.written <- c.send(head, r) }()
 	h, err := readHead(cn.r, r.Method, t.Limits.Header)
@@ -173,7 +176,7 @@ func opOf(err error) Op {
 }
 
 func (c *call) explain(err error, what string, after time.Duration) error {
-	if err == io.EOF {
+	if err == io.EOF || errors.Is(err, syscall.ECONNRESET) && !c.raw.streaming {
 		return ErrNoAnswer
 	}
 	return legError(context.WithoutCancel(c.ctx), err, what, after)

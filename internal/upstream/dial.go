@@ -159,7 +159,5 @@ func (w *wire) awaitHead(d time.Duration) {
 func (w *wire) stream(on bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.streaming = on; !on {
-		w.SetReadDeadline(time.Time{})
-	}
+	w.streaming = on
 }

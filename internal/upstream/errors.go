@@ -30,6 +30,8 @@ const (
 )
 
 var (
+	// ErrCredential: transport GSI has no credential that it could show.
+	ErrCredential = errors.New("no usable credential")
 	// ErrTooLarge: the reply outgrew [Limits].
 	ErrTooLarge = errors.New("reply is larger than the limit")
 	// ErrNoAnswer: the connection ended before a reply began. The request may have been carried out, and is

@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -44,6 +46,8 @@ func TestDo_RefusesRepliesThatCanBeReadTwoWays(t *testing.T) {
 		{"a version of two digits", "HTTP/1.10 200 OK\r\n\r\n", "no HTTP/1 status line"},
 		{"a status of two digits", "HTTP/1.1 20 OK\r\n\r\n", "no HTTP/1 status line"},
 		{"a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", "no HTTP/1 status line"},
+		{"a status that is no number", "HTTP/1.1 2x0 OK\r\n\r\n", "no HTTP/1 status line"},
+		{"HTTP/1.2", "HTTP/1.2 200 OK\r\n\r\n", "no HTTP/1 status line"},
 		{"a status below 100", "HTTP/1.1 099 OK\r\n\r\n", "no HTTP/1 status line"},
 		{"six informational responses", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 6) + ok + "Content-Length: 0\r\n\r\n", "informational"},
 		{"an informational response with a body", "HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + ok + "\r\n", "declares a body"},
@@ -87,6 +91,59 @@ func TestDo_RefusesRepliesCutShort(t *testing.T) {
 			wantError(t, err, OpRead, "ended early")
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%v is not io.ErrUnexpectedEOF", err)
+			}
+		})
+	}
+}
+
+// Without a length the body ends with the connection, and over TLS only close_notify says that it ended there.
+func TestDo_RefusesATLSReplyThatSomebodyCutShort(t *testing.T) {
+	ca := newCA(t)
+	host := tlsCertificate(ca.issue(t, "host/service.example.org", loopbackHost))
+	for _, whole := range []bool{true, false} {
+		target := rawServer(t, func(raw net.Conn, _ *bufio.Reader) {
+			c := tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{host}})
+			readRequest(bufio.NewReader(c))
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nhello")
+			if whole {
+				c.Close()
+			}
+		})
+		target.URL.Scheme, target.Transport = "https", TLS
+		_, body, err := doCall(newClient(t, Config{Trust: ca}), t.Context(), target, post("x"))
+		if whole && (err != nil || body != "hello") {
+			t.Errorf("got %q, error %v", body, err)
+		}
+		if !whole {
+			wantError(t, err, OpRead, "ended early")
+		}
+	}
+}
+
+func TestDo_SaysThatNoAnswerCame(t *testing.T) {
+	ca := newCA(t)
+	host := tlsCertificate(ca.issue(t, "host/service.example.org", loopbackHost))
+	for name, end := range map[string]func(net.Conn){
+		"closed":            func(net.Conn) {},
+		"reset":             func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) },
+		"cut off below TLS": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := rawServer(t, func(raw net.Conn, r *bufio.Reader) {
+				if end != nil {
+					readRequest(r)
+					end(raw)
+					return
+				}
+				readRequest(bufio.NewReader(tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{host}})))
+			})
+			if end == nil {
+				target.URL.Scheme, target.Transport = "https", TLS
+			}
+			_, _, err := doCall(newClient(t, Config{Trust: ca}), t.Context(), target, post("x"))
+			wantError(t, err, OpRead, "not sent again")
+			if !errors.Is(err, ErrNoAnswer) {
+				t.Errorf("%v is not ErrNoAnswer", err)
 			}
 		})
 	}
@@ -176,6 +233,41 @@ func TestDo_RefusesRedirects(t *testing.T) {
 			t.Errorf("%d: %v after %d calls", status, err, calls)
 		}
 	}
+}
+
+// What we take, net/http takes too, and sees the same message in it: no second reader behind us is misled.
+func FuzzReadHead(f *testing.F) {
+	for _, s := range []string{
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "HTTP/1.0 200 OK\r\n\r\nhello",
+		"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
+		"HTTP/1.1 204 No\r\n\r\n", "HTTP/1.1 500 x\r\nA: \tb c\r\n\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		limits := Limits{Header: 4096}
+		r := bufio.NewReader(bytes.NewReader(data))
+		h, err := readHead(r, "POST", limits.Header)
+		if err != nil || h.length < 0 && strings.HasPrefix(string(data), "HTTP/1.1 1") {
+			return
+		}
+		body, err := io.ReadAll(framedBody(r, h, limits))
+		if err != nil {
+			return
+		}
+		theirs := bufio.NewReader(bytes.NewReader(data))
+		resp, err := http.ReadResponse(theirs, &http.Request{Method: "POST"})
+		for err == nil && resp.StatusCode < 200 {
+			resp, err = http.ReadResponse(theirs, &http.Request{Method: "POST"})
+		}
+		if err != nil {
+			t.Fatalf("net/http refuses it: %v", err)
+		}
+		theirBody, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != h.status || !bytes.Equal(theirBody, body) {
+			t.Fatalf("we see %d %q, net/http %d %q (%v)", h.status, body, resp.StatusCode, theirBody, err)
+		}
+	})
 }
 
 func zip(t *testing.T, s string) []byte {

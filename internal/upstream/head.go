@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,31 +57,36 @@ func readOneHead(r *bufio.Reader, budget *int64) (*head, error) {
 	return h, err
 }
 
-// readLine returns a line without its CRLF. A response that never begins is io.EOF, one cut off
-// io.ErrUnexpectedEOF.
+// readLine returns a line without its CRLF. The end of the connection is io.EOF before the line and
+// io.ErrUnexpectedEOF in it, with close_notify (which crypto/tls tells apart) or without.
 func readLine(r *bufio.Reader, budget *int64) (string, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		line = append(line, part...)
-		if *budget -= int64(len(part)); *budget < 0 {
-			return "", fmt.Errorf("header: %w", ErrTooLarge)
-		}
-		if err == io.EOF && len(line) > 0 {
-			return "", io.ErrUnexpectedEOF
-		}
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return "", err
-		}
+	line, err := rawLine(r, budget)
+	ended := err == io.EOF || err == io.ErrUnexpectedEOF
+	switch {
+	case ended && len(line) > 0:
+		return "", io.ErrUnexpectedEOF
+	case ended:
+		return "", io.EOF
+	case err != nil:
+		return "", err
 	}
 	text, ok := strings.CutSuffix(string(line), "\r\n")
 	if !ok {
 		return "", framingError("a line ends in a bare line feed")
 	}
 	return text, nil
+}
+
+func rawLine(r *bufio.Reader, budget *int64) (line []byte, err error) {
+	for err = bufio.ErrBufferFull; err == bufio.ErrBufferFull; {
+		var part []byte
+		part, err = r.ReadSlice('\n')
+		line = append(line, part...)
+		if *budget -= int64(len(part)); *budget < 0 {
+			return nil, fmt.Errorf("header: %w", ErrTooLarge)
+		}
+	}
+	return line, err
 }
 
 // parseStatusLine takes a missing space after the code, which common servers leave out with the reason.

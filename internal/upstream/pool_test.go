@@ -145,6 +145,27 @@ func TestPool_KeepsUsersApartUnderLoad(t *testing.T) {
 	}
 }
 
+// A call that is under way at a reload ends in peace, and takes its connection with it.
+func TestPool_KeepsNoConnectionFromBeforeAReload(t *testing.T) {
+	c := newClient(t, Config{})
+	target := answering(t, keepAlive)
+	reply, err := c.Do(t.Context(), target, post("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Reset()
+	if body, err := io.ReadAll(reply.Body); err != nil || string(body) != "hello" || len(c.pool.idle) > 0 {
+		t.Errorf("got %q, error %v, %d idle connections", body, err, len(c.pool.idle))
+	}
+	if _, _, err := doCall(c, t.Context(), target, post("x")); err != nil || len(c.pool.idle) != 1 {
+		t.Errorf("error %v, %d idle connections, want 1", err, len(c.pool.idle))
+	}
+	c.Reset()
+	if len(c.pool.idle) > 0 {
+		t.Error("an idle connection outlived the reload")
+	}
+}
+
 func TestPool_BoundsIdleConnections(t *testing.T) {
 	p := &pool{max: 3, perKey: 2, timeout: time.Hour}
 	for i := range 5 {

@@ -76,6 +76,7 @@ func TestDo_RefusesProxies(t *testing.T) {
 		{"that end lines as they like", "HTTP/1.1 200 OK\n\n", nil, OpProxy, "bare line feed"},
 		{"on loopback, unnamed", tunnelOpen, func(t *Target) { t.Proxy.Allow, t.Allow = Allow{}, Allow{Loopback: true} }, OpAddress, "loopback"},
 		{"for a literal loopback target", tunnelOpen, func(t *Target) { t.URL.Host = "127.0.0.1:443" }, OpAddress, "loopback"},
+		{"for a mapped unspecified target", tunnelOpen, func(t *Target) { t.URL.Host = "[::ffff:0.0.0.0]:443" }, OpAddress, "never called"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -127,10 +127,10 @@ func (t *Target) checkProxy() error {
 
 func checkCredential(c *gsi.Credential, now time.Time) error {
 	if c == nil || len(c.Chain) == 0 || c.Key == nil {
-		return errors.New("transport gsi needs a credential, and none is given")
+		return fmt.Errorf("%w: transport gsi needs one, and none is given", ErrCredential)
 	}
 	if end := c.NotAfter(); !now.Before(end) {
-		return fmt.Errorf("the credential expired at %s; renew it", end.UTC().Format(time.RFC3339))
+		return fmt.Errorf("%w: it expired at %s; renew it", ErrCredential, end.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
@@ -80,12 +81,21 @@ func TestDo_BoundsEachLeg(t *testing.T) {
 			readRequest(r)
 			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell")
 		}, OpRead, "a pause in the reply's body took longer than 1m0s", time.Minute},
+		{"a pause in the body, after a late end of the request", nil, Config{}, func(c net.Conn, r *bufio.Reader) {
+			http.ReadRequest(r)
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell")
+			io.Copy(io.Discard, io.LimitReader(r, 1<<20))
+		}, OpRead, "a pause in the reply's body took longer than 1m0s", time.Minute},
 		{"a body that drips", nil, Config{}, drip("HTTP/1.1 200 OK\r\n\r\n"+strings.Repeat("x", 1000), 5*time.Second),
 			OpRead, "the whole call took longer than 15m0s", 15 * time.Minute},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			took, err := inBubble(t, test.edit, post("hello"), test.config, test.speak)
+			body := "hello"
+			if strings.Contains(test.name, "late end") {
+				body = strings.Repeat("x", 1<<20)
+			}
+			took, err := inBubble(t, test.edit, post(body), test.config, test.speak)
 			e := wantError(t, err, test.op, test.words)
 			if !e.Timeout() || took != test.after {
 				t.Errorf("took %s, want %s; timeout: %t", took, test.after, e.Timeout())

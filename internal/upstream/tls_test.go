@@ -255,9 +255,9 @@ func TestDo_RefusesTargetsThatWouldNotDoWhatTheySay(t *testing.T) {
 		{"no host", "http:///x", Target{Transport: Plain}, "no host"},
 		{"port 0", "http://h:0/", Target{Transport: Plain}, "is not a port"},
 		{"a user in the URL", "http://me:secret@h/", Target{Transport: Plain}, "user name"},
-		{"gsi without a credential", "https://h/", Target{Transport: GSI}, "needs a credential"},
+		{"gsi without a credential", "https://h/", Target{Transport: GSI}, "no usable credential: transport gsi needs one"},
 		{"a credential nobody would see", "https://h/", Target{Transport: TLS, Credential: alice}, "would not use it"},
-		{"an expired credential", "https://h/", Target{Transport: GSI, Credential: old}, "expired at"},
+		{"an expired credential", "https://h/", Target{Transport: GSI, Credential: old}, "no usable credential: it expired at"},
 		{"a peer DN over http", "http://h/", Target{Transport: Plain, PeerDN: []string{"/CN=x"}}, "plain http shows none"},
 		{"a proxy over https", "http://h/", Target{Transport: Plain, Proxy: &Proxy{URL: parseURL(t, "https://me:secret@p:1")}}, "http://host:port"},
 	}
