@@ -11,15 +11,18 @@ var xmlDecl = regexp.MustCompile(`^<\?xml[ \t\r\n]+version[ \t\r\n]*=[ \t\r\n]*(
 	`(?:[ \t\r\n]+encoding[ \t\r\n]*=[ \t\r\n]*(?:'([^']*)'|"([^"]*)"))?` +
 	`(?:[ \t\r\n]+standalone[ \t\r\n]*=[ \t\r\n]*(?:'(?:yes|no)'|"(?:yes|no)"))?[ \t\r\n]*\?>$`)
 
+// maxXMLDecl bounds the XML declaration in bytes: white space beyond it is nobody's honest writing.
+const maxXMLDecl = 1 << 10
+
 // prolog passes a byte order mark and an XML declaration.
 func (s *Scanner) prolog() error {
 	if s.fragment {
 		return nil
 	}
-	if !s.atEnd() && len(s.buf) == 0 {
+	b := s.buf[s.pos:]
+	if len(b) < len("\xef\xbb\xbf<?xml ") && !s.atEnd() {
 		return errShort
 	}
-	b := s.buf[s.pos:]
 	for _, bom := range []string{"\xfe\xff", "\xff\xfe", "\x00<", "<\x00", "\x00\x00"} {
 		if bytes.HasPrefix(b, []byte(bom)) {
 			return s.fail(Encoding, s.pos, "is in UTF-16 or UTF-32; send UTF-8")
@@ -34,9 +37,12 @@ func (s *Scanner) prolog() error {
 		s.pos = start
 		return nil
 	}
-	end := bytes.Index(b, []byte("?>"))
-	if end < 0 {
+	end := bytes.Index(b[:min(len(b), maxXMLDecl)], []byte("?>"))
+	if end < 0 && len(b) < maxXMLDecl {
 		return s.short("XML declaration")
+	}
+	if end < 0 {
+		return s.fail(Malformed, start, "has an XML declaration longer than %d bytes", maxXMLDecl)
 	}
 	m := xmlDecl.FindSubmatch(b[:end+2])
 	if m == nil {

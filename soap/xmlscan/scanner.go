@@ -94,6 +94,7 @@ type Scanner struct {
 	names []byte // the open elements' names, end to end
 
 	src      Source
+	window   int    // the least size of buf
 	buf      []byte // a window of src
 	base     int64  // the offset of buf[0]
 	end      int64  // where the scan ends in src
@@ -145,7 +146,7 @@ func NewElement(src Source, span Span, scope *Scope, l Limits) *Scanner {
 }
 
 func newScanner(src Source, span Span, scope *Scope, l Limits) *Scanner {
-	s := &Scanner{limits: l.withDefaults(), src: src, base: span.Start, end: span.End}
+	s := &Scanner{limits: l.withDefaults(), src: src, window: 64 << 10, base: span.Start, end: span.End}
 	s.spaces.init(scope)
 	if m, ok := src.(Memory); ok {
 		s.buf, s.memory = m[span.Start:span.End], true
@@ -218,7 +219,7 @@ func (s *Scanner) eof() error {
 		return errShort
 	}
 	if len(s.stack) > 0 {
-		return s.fail(Malformed, s.pos, "ends inside <%s>", s.topName())
+		return s.fail(Malformed, s.pos, "ends inside <%s>", clip(s.topName()))
 	}
 	if !s.rooted {
 		return s.fail(Malformed, s.pos, "has no root element")
@@ -266,24 +267,26 @@ func (s *Scanner) short(what string) error {
 	return s.fail(Malformed, len(s.buf), "ends inside a %s", what)
 }
 
-const window = 64 << 10
-
 // fill moves the window on so that it starts at the cursor and holds more than it did.
 func (s *Scanner) fill() error {
 	kept := len(s.buf) - s.pos
 	if kept > s.limits.TagBytes {
 		return s.limitErr("tag-bytes", s.limits.TagBytes, s.pos)
 	}
-	size := min(int64(max(window, 2*kept)), s.end-s.offset(s.pos))
-	next := make([]byte, size)
-	if size <= int64(cap(s.buf)) && !s.memory {
-		next = s.buf[:size]
+	size := min(int64(max(s.window, 2*kept)), s.end-s.offset(s.pos))
+	next := s.buf[:0]
+	if size > int64(cap(next)) {
+		next = make([]byte, 0, size)
 	}
+	next = next[:size]
 	copy(next, s.buf[s.pos:])
 	s.base, s.pos = s.offset(s.pos), 0
 	s.buf = next
 	n, err := s.src.ReadAt(next[kept:], s.base+int64(kept))
 	if n < len(next)-kept {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF // Size said more
+		}
 		return &Error{Class: Unreadable, Offset: s.base, Err: err}
 	}
 	return nil

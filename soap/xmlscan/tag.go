@@ -78,7 +78,7 @@ func (s *Scanner) attribute(i int) (int, error) {
 		return 0, err
 	}
 	if i = s.skipSpace(i); i < len(s.buf) && s.buf[i] != '=' {
-		return 0, s.fail(Malformed, i, "has an attribute %s without a value", s.buf[start:i])
+		return 0, s.fail(Malformed, i, "has an attribute %s without a value", clip(s.buf[start:i]))
 	}
 	i = s.skipSpace(i + 1)
 	if i >= len(s.buf) {
@@ -196,7 +196,7 @@ func (s *Scanner) endTag() error {
 	s.set(EndElement, s.pos+gt+1)
 	s.leave(s.stack[len(s.stack)-1])
 	s.stack = s.stack[:len(s.stack)-1]
-	return nil
+	return s.tooLong()
 }
 
 func (s *Scanner) topName() []byte {

@@ -57,7 +57,10 @@ func safeCut(b []byte) int {
 			break
 		}
 	}
-	for n > 0 && (b[n-1] == '\r' || b[n-1] == ']') {
+	switch {
+	case bytes.HasSuffix(b[:n], []byte("]]")):
+		n -= 2
+	case n > 0 && (b[n-1] == '\r' || b[n-1] == ']'):
 		n--
 	}
 	return n
