@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"gsigw/gsi"
+	"gsigw/internal/policy"
+	"gsigw/soap"
+	"gsigw/trust"
+	"gsigw/wssec"
+)
+
+// outbound is what goes to the service. Its pending is nil only on a route without message security.
+type outbound struct {
+	body        io.Reader
+	length      int64
+	contentType string
+	pending     wssec.Pending
+}
+
+// address adds the addressing headers that the route asks for, where the engine sent none.
+func (x *exchange) address(in *parcel) error {
+	dialect := x.route.Addressing.Namespace()
+	if dialect == "" || x.call.HasWSA {
+		return nil
+	}
+	m, err := in.message.AddAddressing(dialect, x.route.Upstream(x.call).String(), x.call.Action(), nil)
+	if err != nil {
+		return &malformed{reason: "the route asks for addressing headers, and they cannot be added: " + plain(err)}
+	}
+	in.message, in.body = m, nil
+	return nil
+}
+
+// secure makes of the engine's message what the service gets. On a route with message security there is one way out
+// of here without an error: with the profile's message and its Pending.
+func (x *exchange) secure(ctx context.Context, in *parcel, c *gsi.Credential) (*outbound, error) {
+	if x.route.Message == policy.MessageNone {
+		return x.plain(in)
+	}
+	if in.hasAttachments() && !x.route.UnsignedAttachments {
+		return nil, &policy.Denied{Rule: "attachments", Reason: "attachments are not covered by message security"}
+	}
+	profile := x.profile(x.State, x.route)
+	if profile == nil {
+		return nil, fmt.Errorf("gateway: no profile for message: %s", x.route.Message)
+	}
+	began := x.Now()
+	edit, pending, err := profile.Secure(ctx, in.message, c)
+	if err != nil {
+		return nil, securing(err)
+	}
+	if edit == nil || pending == nil {
+		return nil, errors.New("gateway: the profile secured nothing")
+	}
+	x.Observer.Signed(x.Now().Sub(began))
+	return x.pack(in, edit, pending)
+}
+
+// plain hands a message on as it came, or with its addressing headers.
+func (x *exchange) plain(in *parcel) (*outbound, error) {
+	if in.body != nil {
+		return &outbound{body: bytes.NewReader(in.body), length: int64(len(in.body)), contentType: in.contentType}, nil
+	}
+	return x.pack(in, in.message, nil)
+}
+
+// pack puts a changed envelope back among its attachments.
+func (x *exchange) pack(in *parcel, envelope interface {
+	io.ReaderAt
+	Size() int64
+}, pending wssec.Pending) (*outbound, error) {
+	action := ""
+	if in.message.Version == soap.V12 && in.message.SOAPAction != "" {
+		action = "; action=" + quoted(in.message.SOAPAction)
+	}
+	out := &outbound{body: io.NewSectionReader(envelope, 0, envelope.Size()), length: envelope.Size(), pending: pending}
+	out.contentType = in.message.Version.ContentType() + action
+	if !in.hasAttachments() {
+		return out, nil
+	}
+	var packed bytes.Buffer
+	contentType, err := in.parts.Write(&packed, &soap.Message{Source: envelope, Version: in.message.Version})
+	if err != nil {
+		return nil, err
+	}
+	out.body, out.length, out.contentType = &packed, int64(packed.Len()), contentType+action
+	return out, nil
+}
+
+// unsecurable is a message that cannot be secured as it is; the engine can do something about it.
+type unsecurable struct{ err error }
+
+func (e *unsecurable) Error() string { return "gateway: securing: " + e.err.Error() }
+func (e *unsecurable) Unwrap() error { return e.err }
+
+func securing(err error) error {
+	switch {
+	case errors.Is(err, wssec.ErrEngineSecurity), errors.Is(err, wssec.ErrNoMessageID):
+		return &malformed{reason: plain(err)}
+	case errors.Is(err, wssec.ErrCredentialExpired):
+		return &unusable{err, "renew it, for instance with grid-proxy-init"}
+	}
+	return &unsecurable{err}
+}
+
+// profileFor is the route's message security, nil for none.
+func (g *Gateway) profileFor(s *State, r *policy.Route) wssec.Profile {
+	if r.Message != policy.MessageGSI {
+		return nil
+	}
+	digest := wssec.SHA256
+	if r.Digest == policy.SHA1 {
+		digest = wssec.SHA1
+	}
+	p := &wssec.GSIMessage{Digest: digest, Token: tokens[r.Token], Now: g.Now, Verifier: g.verifier(s, r)}
+	for _, name := range r.DropHeaders {
+		p.DropHeaders = append(p.DropHeaders, soap.Name(name))
+	}
+	return p
+}
+
+var tokens = map[policy.Token]wssec.Token{
+	policy.TokenAuto: wssec.TokenAuto, policy.TokenPKIPath: wssec.TokenPKIPath, policy.TokenX509v3: wssec.TokenX509v3,
+}
+
+// verifier takes from the route what it believes. SHA-1 and the quirk belong to the GT4 profiles alone.
+func (g *Gateway) verifier(s *State, r *policy.Route) *wssec.Verifier {
+	v := &wssec.Verifier{
+		Trust: s.Reach(r).Trust, Now: g.Now, Skew: r.MaxSkew, Replay: g.Replay,
+		IgnoreSignedInfoPrefixes: r.For == policy.StackGT4,
+		MaxReferences:            s.Limits.References, MaxCertificates: s.Limits.Certificates,
+	}
+	v.Algorithms = wssec.Algorithms{
+		SHA1: r.For == policy.StackGT4 || r.Digest == policy.SHA1, MD5: r.AllowMD5, MaxRSABits: s.Limits.RSABits,
+	}
+	if r.AllowRSA512 {
+		v.Algorithms.MinRSABits = 512
+	}
+	return v
+}
+
+// signer refuses whoever may not answer on a route: without named DNs, everyone but the target's host in its own
+// certificate.
+func signer(r *policy.Route) func(*gsi.Identity) error {
+	return func(id *gsi.Identity) error {
+		switch {
+		case id == nil || id.EndEntity == nil:
+			return errors.New("nobody is known to have signed")
+		case len(r.PeerDN) > 0 && slices.ContainsFunc(r.PeerDN, id.Matches):
+			return nil
+		case len(r.PeerDN) > 0:
+			return fmt.Errorf("the signer %q is not among the peers of route %s", id.DN, r.Name)
+		case id.Depth > 0 || id.Independent:
+			return fmt.Errorf("the signer is a proxy of %q, which is no host: name its DN under peer if it is the service", id.DN)
+		case !trust.HostMatches(id.EndEntity, r.Target.Host):
+			return fmt.Errorf("the signer %q is not host %s: name its DN under peer if it is the service", id.DN, r.Target.Host)
+		}
+		return nil
+	}
+}
