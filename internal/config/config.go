@@ -37,7 +37,7 @@ import (
 
 // Config is one config file, defaults filled in and file names made absolute (relative ones start at the file's
 // directory). Tags: yaml is the key; def the default, written as in a file; doc what the schema says; need marks a key
-// that must be there.
+// that must be there; min and max bound a number, only lists all values there are.
 type Config struct {
 	File string `yaml:"-"` // where it was read
 
@@ -83,14 +83,14 @@ type Caller struct {
 type Trust struct {
 	Dir           Path   `yaml:"dir" def:"/etc/grid-security/certificates" doc:"grid trust directory"`
 	CRLs          Check  `yaml:"crls" def:"if-present" doc:"revocation lists; an expired one is refused unless off"`
-	SigningPolicy Check  `yaml:"signing-policy" def:"if-present" doc:"which names a CA may sign"`
+	SigningPolicy Check  `yaml:"signing-policy" def:"if-present" only:"if-present require" doc:"which names a CA may sign; a policy that is there always binds"`
 	Legacy        Legacy `yaml:"legacy" doc:"what only old grids need"`
 }
 
 // Legacy is what is refused unless named.
 type Legacy struct {
 	MD5        bool `yaml:"md5" def:"false" doc:"believe MD5 signatures in certificate chains"`
-	RSAMinBits int  `yaml:"rsa-min-bits" def:"1024" min:"512" max:"16384" doc:"the smallest RSA key believed"`
+	RSAMinBits int  `yaml:"rsa-min-bits" def:"1024" only:"512 1024" doc:"the smallest RSA key believed"`
 }
 
 // CA is the local CA for intercepted https.

@@ -81,6 +81,21 @@ func TestParse_TakesWhatTheRouteSaysOverItsStack(t *testing.T) {
 	}
 }
 
+func TestParse_LegacyOfTheTrustReachesEveryRoute(t *testing.T) {
+	cfg := mustParse(t, strings.Replace(minimal, "credentials:", "  legacy: {md5: true, rsa-min-bits: 512}\ncredentials:", 1))
+	p, _ := cfg.Policy()
+	if r := p.Route("counter"); !r.AllowMD5 || !r.AllowRSA512 {
+		t.Errorf("route %+v", r)
+	}
+}
+
+func TestParse_RefusesFilesThatAreNoConfig(t *testing.T) {
+	_, err := Parse("big.yaml", []byte(minimal+strings.Repeat("#", maxFile)))
+	if err == nil || !strings.Contains(err.Error(), "larger than 1 MiB") {
+		t.Error(err)
+	}
+}
+
 func TestParse_RelativeNamesStartAtTheFile(t *testing.T) {
 	cfg := mustParse(t, strings.Replace(minimal, "discover: true", "proxy: ../proxies/alice", 1))
 	if got := cfg.Credentials["me"].Proxy; got != "/etc/proxies/alice" {

@@ -33,6 +33,7 @@ type field struct {
 	def, doc string
 	need     bool
 	min, max string
+	only     []string
 	typ      reflect.Type
 }
 
@@ -47,7 +48,7 @@ func fields(t reflect.Type) []field {
 		}
 		list = append(list, field{
 			index: i, key: key, def: f.Tag.Get("def"), doc: f.Tag.Get("doc"), need: f.Tag.Get("need") == "true",
-			min: f.Tag.Get("min"), max: f.Tag.Get("max"), typ: f.Type,
+			min: f.Tag.Get("min"), max: f.Tag.Get("max"), only: strings.Fields(f.Tag.Get("only")), typ: f.Type,
 		})
 	}
 	return list

@@ -17,7 +17,9 @@ func (d *document) scalar(n *yaml.Node, v reflect.Value, path string, f field) {
 		return
 	}
 	text, remedy := "", ""
-	if words, ok := enums[v.Type()]; ok {
+	if len(f.only) > 0 && !slices.Contains(f.only, n.Value) {
+		text, remedy = fmt.Sprintf("%q is not a choice here", n.Value), "write "+alternatives(f.only)
+	} else if words, ok := enums[v.Type()]; ok {
 		text, remedy = setWord(v, n.Value, words)
 	} else if s, ok := scalars[v.Type()]; ok {
 		text, remedy = setScalar(v, n, s)
@@ -54,7 +56,7 @@ func setPlain(v reflect.Value, n *yaml.Node) (text, remedy string) {
 	switch v.Kind() {
 	case reflect.Bool:
 		if n.Tag != "!!bool" || n.Value != "true" && n.Value != "false" {
-			return fmt.Sprintf("%q is neither true nor false", n.Value), "write true or false"
+			return fmt.Sprintf("%q is neither true nor false", n.Value), "write true or false, without quotes"
 		}
 		v.SetBool(n.Value == "true")
 	case reflect.Int:

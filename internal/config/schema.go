@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"strconv"
+	"strings"
 )
 
 //go:embed example.yaml
@@ -43,6 +44,9 @@ func schemaOf(t reflect.Type, f field) map[string]any {
 
 func typeSchema(t reflect.Type, f field) map[string]any {
 	if words, ok := enums[t]; ok {
+		if len(f.only) > 0 {
+			words = f.only
+		}
 		return map[string]any{"enum": words}
 	}
 	if sc, ok := scalars[t]; ok {
@@ -99,6 +103,9 @@ func mapSchema(t reflect.Type, f field) map[string]any {
 
 func boundsSchema(f field) map[string]any {
 	s := map[string]any{"type": "integer"}
+	if len(f.only) > 0 {
+		s["enum"] = json.RawMessage("[" + strings.Join(f.only, ", ") + "]")
+	}
 	for key, text := range map[string]string{"minimum": f.min, "maximum": f.max} {
 		if n, err := strconv.Atoi(text); err == nil {
 			s[key] = n
