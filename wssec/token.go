@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strings"
 
 	"gsigw/gsi"
 	"gsigw/soap"
@@ -170,9 +171,9 @@ func decodeBase64(s string) ([]byte, error) {
 	return b[:n], err
 }
 
-// localID takes the id from a reference to an element of the same document.
+// localID takes the id from a reference to an element of the same document; XPointer schemes are not understood.
 func localID(uri string) (string, bool) {
-	if len(uri) < 2 || uri[0] != '#' {
+	if len(uri) < 2 || uri[0] != '#' || strings.ContainsAny(uri, "()") {
 		return "", false
 	}
 	return uri[1:], true
