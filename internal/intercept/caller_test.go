@@ -166,12 +166,12 @@ func TestCaller_RuleHoldsOnlyAsAWhole(t *testing.T) {
 }
 
 func TestCaller_KnownByClientCertificate(t *testing.T) {
-	server, ode, axis, stranger := selfSigned(t, "server"), selfSigned(t, "ode"), selfSigned(t, "axis"), selfSigned(t, "ode")
+	server, ode, axis, stranger, unnamed := selfSigned(t, "server"), selfSigned(t, "ode"), selfSigned(t, "axis"), selfSigned(t, "ode"), selfSigned(t, "unnamed")
 	sum := sha256.Sum256(ode.Leaf.Raw)
 	g := &recorder{}
 	s := start(t, Config{
 		Gateway: g, Forward: true,
-		TLS: &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: pool(ode.Leaf, axis.Leaf)},
+		TLS: &tls.Config{Certificates: []tls.Certificate{server}, ClientCAs: pool(ode.Leaf, axis.Leaf, unnamed.Leaf)},
 		Callers: []CallerRule{
 			{Name: "ode", CertSHA256: strings.ToUpper(hex.EncodeToString(sum[:]))},
 			{Name: "axis", CertSubject: "CN=axis,O=Grid"},
@@ -181,7 +181,13 @@ func TestCaller_KnownByClientCertificate(t *testing.T) {
 		name   string
 		certs  []tls.Certificate
 		caller string
-	}{{"fingerprint", []tls.Certificate{ode}, "ode"}, {"subject", []tls.Certificate{axis}, "axis"}, {"none", nil, ""}, {"same name, other CA", []tls.Certificate{stranger}, ""}} {
+	}{
+		{"fingerprint", []tls.Certificate{ode}, "ode"},
+		{"subject", []tls.Certificate{axis}, "axis"},
+		{"none", nil, ""},
+		{"same name, other CA", []tls.Certificate{stranger}, ""},
+		{"no rule names it", []tls.Certificate{unnamed}, ""},
+	} {
 		t.Run(tc.name, func(t *testing.T) {
 			before := g.count()
 			// TLS 1.2 tells of a refused certificate in the handshake.
@@ -264,6 +270,18 @@ func TestSecret_NeverPrints(t *testing.T) {
 				t.Errorf("%s of %T: %s", verb, v, got)
 			}
 		}
+	}
+}
+
+func TestCaller_RefusedHearsNoSecret(t *testing.T) {
+	heard := make(chan http.Header, 1)
+	s := start(t, Config{
+		Gateway: &recorder{}, Forward: true, Callers: secretCallers(t),
+		Refused: func(r *http.Request, _ *Refusal) { heard <- r.Header.Clone() },
+	})
+	raw(t, s, strings.TrimSuffix(getThroughIt, "\r\n"), "Proxy-Authorization: "+basic(wrongSecret), "", "")
+	if h := <-heard; len(h) != 0 {
+		t.Errorf("headers %v", h)
 	}
 }
 

@@ -132,11 +132,11 @@ func TestConnect_ChecksEveryInnerRequest(t *testing.T) {
 	s, authority := startForward(t, g)
 	c, br := open(t, s, authority, "gt4.example:8443", "gt4.example")
 	for range 2 {
-		status, body := send(t, c, br, "POST /a HTTP/1.1\r\nHost: gt4.example:8443\r\nProxy-Authorization: Basic eDp5\r\n"+
+		status, body := send(t, c, br, "POST /a HTTP/1.1\r\nHost: gt4.example:8443\r\nProxy-Authorization: Basic eDp5\r\nGsigw-Secret: z\r\n"+
 			"Transfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n")
 		wantStatus(t, status, body, 200, "ok")
 	}
-	if _, r := g.last(t); r.Header.Get("Proxy-Authorization") != "" {
+	if _, r := g.last(t); r.Header.Get("Proxy-Authorization") != "" || r.Header.Get(SecretHeader) != "" {
 		t.Error("the inner secret passed")
 	}
 	status, _ := send(t, c, br, "POST /a HTTP/1.1\r\nHost: gt4.example:8443\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")

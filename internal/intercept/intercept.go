@@ -45,9 +45,9 @@
 //
 // A Host header beside an absolute-form target is ignored (RFC 9112, section
 // 3.2.2); Transfer-Encoding beats a Content-Length beside it (6.3); folded
-// header lines are unfolded (5.2). Differing Content-Lengths, two Host headers
-// and bare LF in chunk lines are refused by it. None of these survives to the
-// service: the Gateway frames its own request.
+// header lines are unfolded (5.2) and a bare LF ends one (2.2). Differing
+// Content-Lengths, two Host headers and bare LF in chunk lines are refused by
+// it. None of these survives to the service: the Gateway frames its own request.
 package intercept
 
 import (

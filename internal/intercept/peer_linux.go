@@ -132,9 +132,12 @@ func diagExchange(req diagRequest) (reply diagReply, err error) {
 		return reply, fmt.Errorf("intercept: sock_diag: %w", err)
 	}
 	buf := make([]byte, 8192)
-	n, _, err := unix.Recvfrom(fd, buf, 0)
+	n, from, err := unix.Recvfrom(fd, buf, 0)
 	if err != nil {
 		return reply, fmt.Errorf("intercept: sock_diag: %w", err)
+	}
+	if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
+		return reply, errors.New("intercept: sock_diag: the answer is not the kernel's")
 	}
 	return parseDiag(buf[:n])
 }

@@ -141,6 +141,16 @@ func TestRequest_DropsLengthBesideChunks(t *testing.T) {
 	}
 }
 
+// What net/http forgives in a head must come out plain.
+func TestRequest_UnfoldsHeaders(t *testing.T) {
+	g := &recorder{}
+	s, _ := startForward(t, g)
+	raw(t, s, "GET http://gt4.example/a HTTP/1.1\nHost: gt4.example", "X-A: a", "\t b", "", "")
+	if _, r := g.last(t); len(r.Header) != 1 || r.Header.Get("X-A") != "a b" {
+		t.Errorf("headers %q", r.Header)
+	}
+}
+
 func TestRequest_StripsHopByHopBothWays(t *testing.T) {
 	g := &recorder{serve: func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "X-Hop, close")

@@ -153,11 +153,14 @@ func listenerTLS(c *tls.Config) *tls.Config {
 	if c == nil {
 		return nil
 	}
-	return &tls.Config{
-		Certificates: c.Certificates, GetCertificate: c.GetCertificate, ClientCAs: c.ClientCAs,
+	own := &tls.Config{
+		Certificates: c.Certificates, GetCertificate: c.GetCertificate,
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		ClientAuth: tls.VerifyClientCertIfGiven,
 	}
+	if c.ClientCAs != nil { // nil would mean the system's
+		own.ClientCAs, own.ClientAuth = c.ClientCAs, tls.VerifyClientCertIfGiven
+	}
+	return own
 }
 
 func (s *Server) httpServer(h http.Handler, errorLog *log.Logger) *http.Server {
