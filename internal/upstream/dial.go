@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -122,11 +123,16 @@ func tunnel(ctx context.Context, raw *wire, t *Target) error {
 	return nil
 }
 
+// errCutOff: crypto/tls takes the end of TCP for the end of the stream, as browsers do, and a message without a
+// length could be cut short unseen (RFC 8446, section 6.1).
+var errCutOff = fmt.Errorf("%w, without TLS's close_notify", io.ErrUnexpectedEOF)
+
 // wire is the TCP connection under a call. It bounds every pause: each write has its deadline, and so has each
 // read of a body, while the head has one for the whole of it.
 type wire struct {
 	net.Conn
-	pause time.Duration
+	pause   time.Duration
+	secured bool // TLS is up: whoever ends the stream below it is not the peer
 
 	mu        sync.Mutex
 	streaming bool
@@ -143,7 +149,11 @@ func (w *wire) Read(p []byte) (int, error) {
 		w.SetReadDeadline(time.Now().Add(w.pause))
 	}
 	w.mu.Unlock()
-	return w.Conn.Read(p)
+	n, err := w.Conn.Read(p)
+	if w.secured && err == io.EOF {
+		err = errCutOff
+	}
+	return n, err
 }
 
 // awaitHead bounds the time to the end of the reply's head, unless it has come already.

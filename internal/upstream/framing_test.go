@@ -115,7 +115,7 @@ func TestDo_RefusesATLSReplyThatSomebodyCutShort(t *testing.T) {
 			t.Errorf("got %q, error %v", body, err)
 		}
 		if !whole {
-			wantError(t, err, OpRead, "ended early")
+			wantError(t, err, OpRead, "close_notify")
 		}
 	}
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,7 +62,7 @@ func readOneHead(r *bufio.Reader, budget *int64) (*head, error) {
 // io.ErrUnexpectedEOF in it, with close_notify (which crypto/tls tells apart) or without.
 func readLine(r *bufio.Reader, budget *int64) (string, error) {
 	line, err := rawLine(r, budget)
-	ended := err == io.EOF || err == io.ErrUnexpectedEOF
+	ended := err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF)
 	switch {
 	case ended && len(line) > 0:
 		return "", io.ErrUnexpectedEOF

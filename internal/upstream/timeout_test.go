@@ -110,6 +110,23 @@ func (s stuck) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, erro
 	return nil, s(ctx)
 }
 
+func TestDo_BoundsEachCallOnAReusedConnectionAnew(t *testing.T) {
+	target := rawServer(t, func(c net.Conn, r *bufio.Reader) {
+		readRequest(r)
+		io.WriteString(c, keepAlive)
+		readRequest(r)
+		io.WriteString(c, strings.TrimSuffix(keepAlive, "o"))
+		io.Copy(io.Discard, r)
+	})
+	c := newClient(t, Config{})
+	if _, _, err := doCall(c, t.Context(), target, post("x")); err != nil {
+		t.Fatal(err)
+	}
+	target.Timeouts.Progress = 30 * time.Millisecond
+	_, _, err := doCall(c, t.Context(), target, post("x"))
+	wantError(t, err, OpRead, "a pause in the reply's body took longer than 30ms")
+}
+
 // A long upload is no slow answer: the time for the header starts with the request's last byte.
 func TestDo_LetsALongRequestTakeItsTime(t *testing.T) {
 	request := &Request{Method: "POST", Body: io.LimitReader(zeros{}, 1<<20), Length: 1 << 20}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ func (c *Client) secure(ctx context.Context, raw *wire, t *Target, addr string) 
 	if t.Transport == GSI && !h.asked {
 		return nil, &Error{Op: OpHandshake, Addr: addr, Err: errors.New("the service asked for no client certificate, so it would not see the user; use transport tls if that is meant")}
 	}
+	raw.secured = true
 	return &conn{Conn: secured, peer: h.peer, version: secured.ConnectionState().Version}, nil
 }
 
@@ -85,6 +87,9 @@ func (h *handshake) verify(state tls.ConnectionState) error {
 func (h *handshake) failure(ctx context.Context, addr string, err error) error {
 	if h.reject != nil {
 		return &Error{Op: OpIdentity, Addr: addr, Err: h.reject}
+	}
+	if err == io.EOF {
+		err = errors.New("the server closed the connection; does it speak TLS 1.2 or 1.3 on that port?")
 	}
 	return &Error{Op: OpHandshake, Addr: addr, Err: legError(ctx, err, "the handshake", h.target.Timeouts.Handshake)}
 }
