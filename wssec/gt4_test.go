@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,10 +20,14 @@ import (
 
 var createdPattern = regexp.MustCompile(`<wsu:Created>([^<]*)</wsu:Created>`)
 
+var gt4Trust = sync.OnceValues(func() (*trust.Store, error) {
+	return trust.Open("testdata/gt4/certificates", trust.Options{})
+})
+
 // gt4Verifier verifies as at the time a capture was taken.
 func gt4Verifier(t testing.TB, doc []byte) *Verifier {
 	t.Helper()
-	store, err := trust.Open("testdata/gt4/certificates", trust.Options{})
+	store, err := gt4Trust()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,55 @@
+package wssec
+
+import (
+	"bytes"
+	"os"
+	"testing"
+
+	"gsigw/soap"
+	"gsigw/soap/xmlscan"
+)
+
+// FuzzVerify looks for a message that makes the verifier panic, or that it accepts with another payload than the
+// capture's.
+func FuzzVerify(f *testing.F) {
+	payloads := map[string]bool{}
+	files := signedCaptures(f)
+	for _, file := range files {
+		doc, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(doc)
+		v, err := verifyBytes(gt4Verifier(f, doc), doc, Expect{Role: roleOf(file)})
+		if err != nil {
+			f.Fatal(err)
+		}
+		payloads[payload(f, v)] = true
+	}
+	f.Fuzz(func(t *testing.T, doc []byte) {
+		for _, role := range []Role{Request, Reply} {
+			v, err := verifyBytes(gt4Verifier(t, doc), doc, Expect{Role: role})
+			if err != nil {
+				continue
+			}
+			if p := payload(t, v); !payloads[p] {
+				t.Fatalf("accepted with a payload that nobody signed:\n%s", p)
+			}
+			m, err := v.Message(nil)
+			if err != nil {
+				continue
+			}
+			if _, err := soap.Read(xmlscan.Memory(m), soap.Limits{}); err != nil {
+				t.Fatalf("rebuilt to something that is no message: %v\n%s", err, m)
+			}
+		}
+	})
+}
+
+func payload(t testing.TB, v *Verified) string {
+	var b bytes.Buffer
+	if err := v.WriteCanonical(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
