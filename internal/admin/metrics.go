@@ -1,0 +1,159 @@
+package admin
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"gsigw/gsi"
+	"gsigw/internal/gateway"
+)
+
+// Metrics counts. Its labels come from small closed sets; none is a name of a person or a host. It has a registry of
+// its own.
+type Metrics struct {
+	registry *prometheus.Registry
+	messages *prometheus.CounterVec
+	sign     prometheus.Histogram
+	refused  *prometheus.CounterVec
+	now      func() time.Time
+	expiry   expiry
+}
+
+var _ gateway.Observer = (*Metrics)(nil)
+
+// NewMetrics makes the metrics of a gateway of this version.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		now:      time.Now,
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gsigw_soap_messages_total", Help: "SOAP messages by direction (request, reply), profile and result.",
+		}, []string{"direction", "profile", "result"}),
+		sign: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gsigw_soap_sign_seconds", Help: "Time to secure a message.",
+			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .5, 2},
+		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gsigw_verify_failures_total", Help: "Replies refused, by reason.",
+		}, []string{"reason"}),
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "gsigw_build_info", Help: "1, with the version.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	m.registry.MustRegister(m.messages, m.sign, m.refused, build, &m.expiry,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Message implements gateway.Observer.
+func (m *Metrics) Message(direction, profile, result string) {
+	m.messages.WithLabelValues(direction, profile, result).Inc()
+}
+
+// Signed implements gateway.Observer.
+func (m *Metrics) Signed(d time.Duration) { m.sign.Observe(d.Seconds()) }
+
+// Refused implements gateway.Observer.
+func (m *Metrics) Refused(class string) { m.refused.WithLabelValues(class).Inc() }
+
+func (m *Metrics) watch(st *Status) { m.expiry.watch(st) }
+
+// expiry looks at the credentials and anchors whenever it is asked, since files change by themselves. Of several
+// credentials of a kind, and of all anchors, it gives the one that expires first. A credential that can no longer be
+// read keeps the date that it had, so that an alert on it stays up.
+type expiry struct {
+	mu     sync.Mutex
+	status *Status
+	last   map[string]dated
+}
+
+type dated struct {
+	kind     string // proxy or end-entity
+	notAfter time.Time
+}
+
+var (
+	credentialExpiry = prometheus.NewDesc("gsigw_credential_expiry_timestamp_seconds",
+		"When the first credential of the kind (proxy, end-entity) expires.", []string{"kind"}, nil)
+	anchorExpiry = prometheus.NewDesc("gsigw_trust_anchor_expiry_timestamp_seconds",
+		"When the first CA of the trust directory expires.", nil, nil)
+)
+
+func (e *expiry) watch(st *Status) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name := range e.last {
+		if st.Credentials[name] == nil {
+			delete(e.last, name)
+		}
+	}
+	e.status = st
+}
+
+// Describe implements prometheus.Collector.
+func (e *expiry) Describe(out chan<- *prometheus.Desc) {
+	out <- credentialExpiry
+	out <- anchorExpiry
+}
+
+// Collect implements prometheus.Collector.
+func (e *expiry) Collect(out chan<- prometheus.Metric) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.status == nil {
+		return
+	}
+	for kind, at := range e.credentials() {
+		out <- prometheus.MustNewConstMetric(credentialExpiry, prometheus.GaugeValue, float64(at.Unix()), kind)
+	}
+	if e.status.Anchors == nil {
+		return
+	}
+	if at := earliest(e.status.Anchors()); !at.IsZero() {
+		out <- prometheus.MustNewConstMetric(anchorExpiry, prometheus.GaugeValue, float64(at.Unix()))
+	}
+}
+
+// credentials gives the first expiry of each kind.
+func (e *expiry) credentials() map[string]time.Time {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	for name, source := range e.status.Credentials {
+		if c, err := source.Credential(ctx); err == nil && c != nil && len(c.Chain) > 0 {
+			if e.last == nil {
+				e.last = map[string]dated{}
+			}
+			e.last[name] = dated{kindOf(c), c.NotAfter()}
+		}
+	}
+	first := map[string]time.Time{}
+	for _, d := range e.last {
+		if at, ok := first[d.kind]; !ok || d.notAfter.Before(at) {
+			first[d.kind] = d.notAfter
+		}
+	}
+	return first
+}
+
+func kindOf(c *gsi.Credential) string {
+	if t, err := gsi.Classify(c.Leaf()); err == nil && t == gsi.EEC {
+		return "end-entity"
+	}
+	return "proxy"
+}
+
+func earliest(times []time.Time) (first time.Time) {
+	for _, t := range times {
+		if first.IsZero() || t.Before(first) {
+			first = t
+		}
+	}
+	return first
+}
