@@ -106,6 +106,8 @@ func parseOneLine(s string) (Name, error) {
 	if s == "" {
 		return nil, nil
 	}
+	// OpenSSL 3 escapes a '/' or '+' inside of a value, what came before does not.
+	s = escapedSlash.Replace(s)
 	for part := range strings.SplitSeq(s[1:], "/") {
 		typ, value, ok := strings.Cut(part, "=")
 		oid, known := oidOf(typ)
@@ -125,13 +127,15 @@ func parseOneLine(s string) (Name, error) {
 	return name, nil
 }
 
+var escapedSlash = strings.NewReplacer(`\/`, `\x2F`, `\+`, `\x2B`)
+
 // unescapeOneLine turns \xHH into its byte, for those bytes only that the form
 // escapes.
 func unescapeOneLine(s string) string {
 	var b []byte
 	for i := 0; i < len(s); i++ {
 		if strings.HasPrefix(s[i:], `\x`) && i+4 <= len(s) {
-			if c, err := hex.DecodeString(s[i+2 : i+4]); err == nil && (c[0] < ' ' || c[0] > '~') {
+			if c, err := hex.DecodeString(s[i+2 : i+4]); err == nil && escapedInOneLine(c[0]) {
 				b = append(b, c[0])
 				i += 3
 				continue
@@ -141,6 +145,8 @@ func unescapeOneLine(s string) string {
 	}
 	return string(b)
 }
+
+func escapedInOneLine(c byte) bool { return c < ' ' || c > '~' || c == '/' || c == '+' }
 
 func parse2253(s string) (Name, error) {
 	var name Name

@@ -139,6 +139,8 @@ func proxyKind(issuer *Credential, l Limits) (ProxyType, error) {
 		return "", errors.New("gsi: mint: a policy goes with the restricted types, and only with them")
 	case kind.Family() == "legacy" && l.PathLen != nil:
 		return "", errors.New("gsi: mint: a legacy proxy has no path length")
+	case l.Policy != nil && !(&ProxyCertInfo{Policy: *l.Policy}).Type().Restricted():
+		return "", errors.New("gsi: mint: the language of a restricted proxy's policy is one of those with a type of their own")
 	}
 	return kind, checkPathLen(issuer.Chain)
 }

@@ -119,7 +119,9 @@ func (n Name) Equal(m Name) bool {
 	})
 }
 
-// OneLine writes the name in OpenSSL's one-line form, "/O=Grid/CN=Jane Doe".
+// OneLine writes the name in OpenSSL's one-line form, "/O=Grid/CN=Jane Doe", as
+// grid-mapfiles and all of the grid's services have it: unlike OpenSSL since
+// version 3, it leaves a '/' or '+' inside of a value as it is.
 func (n Name) OneLine() string {
 	var b strings.Builder
 	for _, rdn := range n {
