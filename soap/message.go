@@ -121,11 +121,11 @@ func (b *Block) ForUltimate() bool {
 // Limits bound what a message may ask of a receiver. A zero field means the default in brackets.
 type Limits struct {
 	xmlscan.Limits
-	MessageBytes int64 // [32 MiB]
-	Headers      int   // header blocks [64]
-	SecurityNode int   // elements in one wsse:Security or addressing header [512]
-	IDs          int   // elements with an id [1,000,000]
-	Parts        int   // parts of a multipart message, the root included [64]
+	MessageBytes   int64 // [32 MiB]
+	Headers        int   // header blocks [64]
+	HeaderElements int   // elements in one wsse:Security or addressing header [512]
+	IDs            int   // elements with an id [1,000,000]
+	Parts          int   // parts of a multipart message, the root included [64]
 }
 
 func (l Limits) withDefaults() Limits {
@@ -135,8 +135,8 @@ func (l Limits) withDefaults() Limits {
 	if l.Headers <= 0 {
 		l.Headers = 64
 	}
-	if l.SecurityNode <= 0 {
-		l.SecurityNode = 512
+	if l.HeaderElements <= 0 {
+		l.HeaderElements = 512
 	}
 	if l.IDs <= 0 {
 		l.IDs = 1_000_000

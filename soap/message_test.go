@@ -92,13 +92,13 @@ func TestRead_Refuses(t *testing.T) {
 
 func TestRead_LimitsNameThemselves(t *testing.T) {
 	for name, l := range map[string]Limits{
-		"message-bytes":   {MessageBytes: 100},
+		"message":         {MessageBytes: 100},
 		"headers":         {Headers: 2},
 		"depth":           {Limits: xmlscan.Limits{Depth: 3}},
 		"attributes":      {Limits: xmlscan.Limits{Attributes: 1}},
 		"namespaces":      {Limits: xmlscan.Limits{Namespaces: 1}},
-		"tag-bytes":       {Limits: xmlscan.Limits{TagBytes: 20}},
-		"header-elements": {SecurityNode: 1},
+		"tag":             {Limits: xmlscan.Limits{TagBytes: 20}},
+		"header-elements": {HeaderElements: 1},
 		"ids":             {IDs: 1},
 	} {
 		doc := counter

@@ -265,7 +265,7 @@ func (p *Part) write(mw *multipart.Writer) error {
 	return err
 }
 
-// limitedReader fails where the limit message-bytes is exceeded.
+// limitedReader fails where the limit message is exceeded.
 type limitedReader struct {
 	r         io.Reader
 	left, max int64
@@ -274,7 +274,7 @@ type limitedReader struct {
 func (l *limitedReader) Read(b []byte) (int, error) {
 	n, err := l.r.Read(b[:min(int64(len(b)), l.left+1)])
 	if l.left -= int64(n); l.left < 0 {
-		return 0, exceeds("message-bytes", l.max)
+		return 0, exceeds("message", l.max)
 	}
 	return n, err
 }

@@ -145,7 +145,7 @@ func TestReadMultipart_LimitsNameThemselves(t *testing.T) {
 		body string
 	}{
 		"parts":             {Limits{Parts: 2}, mimeBody(rootPart, attached, "A: b\n\nc")},
-		"message-bytes":     {Limits{MessageBytes: 400}, mimeBody(rootPart, "A: b\n\n"+strings.Repeat("x", 400))},
+		"message":           {Limits{MessageBytes: 400}, mimeBody(rootPart, "A: b\n\n"+strings.Repeat("x", 400))},
 		"part-header-bytes": {Limits{}, mimeBody(rootPart, big)},
 		"depth":             {Limits{Limits: xmlscan.Limits{Depth: 2}}, mimeBody(rootPart)},
 	} {
@@ -251,7 +251,7 @@ func TestInlineXOP_StaysWithinMessageBytes(t *testing.T) {
 	p := xopMessage(t, `<p>`+include("cid:c")+`</p>`, "Content-ID: <c>\n\n"+strings.Repeat("x", 3000))
 	p.Root.limits.MessageBytes = 4000
 	_, _, err := InlineXOP(p.Root, p.Attachments)
-	if e, ok := errors.AsType[*xmlscan.Error](err); !ok || e.Limit != "message-bytes" {
+	if e, ok := errors.AsType[*xmlscan.Error](err); !ok || e.Limit != "message" {
 		t.Errorf("%v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 func Read(src xmlscan.Source, l Limits) (*Message, error) {
 	l = l.withDefaults()
 	if src.Size() > l.MessageBytes {
-		return nil, &xmlscan.Error{Class: xmlscan.Limit, Limit: "message-bytes", Offset: l.MessageBytes, Msg: fmt.Sprintf("exceeds the limit message-bytes of %d", l.MessageBytes)}
+		return nil, &xmlscan.Error{Class: xmlscan.Limit, Limit: "message", Offset: l.MessageBytes, Msg: fmt.Sprintf("exceeds the limit message of %d", l.MessageBytes)}
 	}
 	r := &reader{m: &Message{Source: src, limits: l}, s: xmlscan.New(src, l.Limits)}
 	if err := r.read(); err != nil {

@@ -65,9 +65,9 @@ func (n *Node) All(space, local string) []*Node {
 // TrimmedText is the element's own text without white space around it.
 func (n *Node) TrimmedText() string { return strings.Trim(n.Text, " \t\r\n") }
 
-// Tree reads an element whole. More than the limit SecurityNode of elements is refused.
+// Tree reads an element whole. More than the limit HeaderElements of elements is refused.
 func (m *Message) Tree(e *Element) (*Node, error) {
-	t := &treeReader{s: m.Scan(e), limit: m.limits.SecurityNode}
+	t := &treeReader{s: m.Scan(e), limit: m.limits.HeaderElements}
 	for {
 		kind, err := t.s.Next()
 		if err != nil {

@@ -22,10 +22,6 @@ func (d *document) check(c *Config) {
 		d.route(c, name)
 	}
 	d.policy(c)
-	if c.Replay.Window < 2*c.ClockSkew {
-		d.wrong("replay.window", "it is shorter than twice the clock-skew, so an old message could come again",
-			"make it at least "+strings.TrimSuffix((2*c.ClockSkew).String(), "0s"))
-	}
 }
 
 // callers gives the config its caller where it names none, and checks that each can be told from the others.

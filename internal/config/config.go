@@ -158,8 +158,10 @@ type Reverse struct {
 type Limits struct {
 	Message        Size `yaml:"message" def:"32MiB" min:"1024" doc:"a message, as sent and as unpacked"`
 	HTTPHeader     Size `yaml:"http-header" def:"64KiB" min:"1024" doc:"start line and headers"`
-	SecurityHeader Size `yaml:"security-header" def:"256KiB" min:"1024" doc:"the wsse:Security header"`
 	Headers        int  `yaml:"headers" def:"64" min:"1" doc:"SOAP header blocks"`
+	HeaderElements int  `yaml:"header-elements" def:"512" min:"64" doc:"elements of one wsse:Security or addressing header"`
+	Tag            Size `yaml:"tag" def:"1MiB" min:"1024" doc:"one tag, comment or processing instruction"`
+	IDs            int  `yaml:"ids" def:"1000000" min:"64" doc:"elements with an id"`
 	Depth          int  `yaml:"depth" def:"256" min:"8" doc:"open elements"`
 	Attributes     int  `yaml:"attributes" def:"256" min:"1" doc:"attributes of one element"`
 	Namespaces     int  `yaml:"namespaces" def:"128" min:"8" doc:"namespace declarations in scope at one place"`
@@ -183,8 +185,7 @@ type Timeouts struct {
 
 // Replay is the bounded memory of MessageIDs; when it is full, messages are refused.
 type Replay struct {
-	Window  time.Duration `yaml:"window" def:"10m" doc:"how long an id is remembered; at least twice the clock-skew"`
-	Entries int           `yaml:"entries" def:"100000" min:"100" doc:"how many ids are remembered"`
+	Entries int `yaml:"entries" def:"100000" min:"100" doc:"how many ids are remembered"`
 }
 
 // Log is the format of the log on stderr.

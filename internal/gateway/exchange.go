@@ -28,7 +28,7 @@ type exchange struct {
 	from    intercept.Call
 	route   *policy.Route // nil until decide allowed the call
 	call    policy.Call
-	to      string // wsa:To as the engine wrote it
+	to      string       // wsa:To as the engine wrote it
 	version soap.Version // the engine's; SOAP 1.1 until it is known
 	trace   *traced
 }

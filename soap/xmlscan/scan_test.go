@@ -206,11 +206,11 @@ func TestScanner_LimitsNameThemselves(t *testing.T) {
 		{"attributes", `<a b="" c="" xmlns:d="urn:d"/>`, xmlscan.Limits{Attributes: 2}},
 		{"namespaces", `<a xmlns:b="urn:b"><c xmlns:d="urn:b" xmlns:e="urn:b"/></a>`, xmlscan.Limits{Namespaces: 2}},
 		{"namespaces", `<a>` + strings.Join([]string{`<b xmlns="urn:1"/>`, `<b xmlns="urn:2"/>`, `<b xmlns="urn:3"/>`, `<b xmlns="urn:4"/>`, `<b xmlns="urn:5"/>`, `<b xmlns="urn:6"/>`}, "") + `</a>`, xmlscan.Limits{Namespaces: 1}},
-		{"tag-bytes", `<a b="` + wide + `"/>`, xmlscan.Limits{TagBytes: 50}},
-		{"tag-bytes", `<` + wide + `/>`, xmlscan.Limits{TagBytes: 50}},
-		{"tag-bytes", `<a></a` + strings.Repeat(" ", 100) + `>`, xmlscan.Limits{TagBytes: 50}},
-		{"tag-bytes", `<a><!--` + wide + `--></a>`, xmlscan.Limits{TagBytes: 50}},
-		{"tag-bytes", `<a><?p ` + wide + `?></a>`, xmlscan.Limits{TagBytes: 50}},
+		{"tag", `<a b="` + wide + `"/>`, xmlscan.Limits{TagBytes: 50}},
+		{"tag", `<` + wide + `/>`, xmlscan.Limits{TagBytes: 50}},
+		{"tag", `<a></a` + strings.Repeat(" ", 100) + `>`, xmlscan.Limits{TagBytes: 50}},
+		{"tag", `<a><!--` + wide + `--></a>`, xmlscan.Limits{TagBytes: 50}},
+		{"tag", `<a><?p ` + wide + `?></a>`, xmlscan.Limits{TagBytes: 50}},
 	} {
 		for _, src := range []xmlscan.Source{xmlscan.Memory(c.doc), onFile([]byte(c.doc))} {
 			_, err := tokens(xmlscan.New(src, c.l))

@@ -271,7 +271,7 @@ func (s *Scanner) short(what string) error {
 func (s *Scanner) fill() error {
 	kept := len(s.buf) - s.pos
 	if kept > s.limits.TagBytes {
-		return s.limitErr("tag-bytes", s.limits.TagBytes, s.pos)
+		return s.limitErr("tag", s.limits.TagBytes, s.pos)
 	}
 	size := min(int64(max(s.window, 2*kept)), s.end-s.offset(s.pos))
 	next := s.buf[:0]

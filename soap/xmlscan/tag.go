@@ -33,7 +33,7 @@ func (s *Scanner) startTag() error {
 	}
 	s.set(StartElement, end)
 	if end-int(s.Span.Start-s.base) > s.limits.TagBytes {
-		return s.limitErr("tag-bytes", s.limits.TagBytes, end)
+		return s.limitErr("tag", s.limits.TagBytes, end)
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func (s *Scanner) endTag() error {
 	gt := bytes.IndexByte(s.buf[s.pos:], '>')
 	if gt < 0 {
 		if len(s.buf)-s.pos > s.limits.TagBytes {
-			return s.limitErr("tag-bytes", s.limits.TagBytes, s.pos)
+			return s.limitErr("tag", s.limits.TagBytes, s.pos)
 		}
 		return s.short("tag")
 	}

@@ -258,14 +258,14 @@ func (s *Scanner) procInst() error {
 
 func (s *Scanner) longOrShort(what string) error {
 	if len(s.buf)-s.pos > s.limits.TagBytes {
-		return s.limitErr("tag-bytes", s.limits.TagBytes, s.pos)
+		return s.limitErr("tag", s.limits.TagBytes, s.pos)
 	}
 	return s.short(what)
 }
 
 func (s *Scanner) tooLong() error {
 	if s.Span.Len() > int64(s.limits.TagBytes) {
-		return s.limitErr("tag-bytes", s.limits.TagBytes, s.pos)
+		return s.limitErr("tag", s.limits.TagBytes, s.pos)
 	}
 	return nil
 }
