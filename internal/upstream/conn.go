@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +23,7 @@ type conn struct {
 	net.Conn // plain or TLS, over raw
 	raw      *wire
 	r        *bufio.Reader
+	w        *bufio.Writer // holds a small request whole, so that it goes out in one record
 
 	key        key
 	addr       string
@@ -102,22 +102,21 @@ func (cn *conn) roundTrip(ctx context.Context, done func(), t *Target, r *Reques
 }
 
 func (c *call) send(head []byte, r *Request) error {
-	w := bufio.NewWriterSize(c.Conn, 16<<10) // the head and a small body go out in one record
 	body := *r
 	if r.Body != nil {
 		c.source.Reader = r.Body
 		body.Body = &c.source
 	}
-	_, err := io.Copy(w, bytes.NewReader(head))
+	_, err := c.w.Write(head)
 	if err == nil {
-		err = writeBody(w, &body)
+		err = writeBody(c.w, &body)
 	}
 	if c.source.err != nil || errors.Is(err, errBodyLength) {
 		c.raw.Close() // half a request must not look like a whole one
 		return err
 	}
 	if err == nil {
-		err = w.Flush()
+		err = c.w.Flush()
 	}
 	if err != nil {
 		c.raw.awaitHead(lateAnswer)

@@ -29,8 +29,8 @@ func (c *Client) open(ctx context.Context, t *Target) (*conn, error) {
 		raw.Close()
 		return nil, err
 	}
-	cn.raw, cn.r, cn.key, cn.addr = raw, bufio.NewReaderSize(cn.Conn, 16<<10), t.key(), addr
-	cn.generation = generation
+	cn.raw, cn.key, cn.addr, cn.generation = raw, t.key(), addr, generation
+	cn.r, cn.w = bufio.NewReaderSize(cn.Conn, 16<<10), bufio.NewWriterSize(cn.Conn, 16<<10)
 	cn.expires = c.expiry(t, cn.peer)
 	return cn, nil
 }

@@ -30,7 +30,7 @@ type ca struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newCA(t *testing.T) *ca {
+func newCA(t testing.TB) *ca {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
@@ -43,7 +43,7 @@ func newCA(t *testing.T) *ca {
 }
 
 // issue makes an end-entity credential "/O=Grid/CN=cn"; edit may change the certificate before it is signed.
-func (ca *ca) issue(t *testing.T, cn string, edit func(*x509.Certificate)) *gsi.Credential {
+func (ca *ca) issue(t testing.TB, cn string, edit func(*x509.Certificate)) *gsi.Credential {
 	t.Helper()
 	key := newKey(t)
 	template := &x509.Certificate{
@@ -63,7 +63,7 @@ func loopbackHost(c *x509.Certificate) {
 	c.DNSNames = []string{"service.example.org"}
 }
 
-func newProxy(t *testing.T, issuer *gsi.Credential, l gsi.Limits) *gsi.Credential {
+func newProxy(t testing.TB, issuer *gsi.Credential, l gsi.Limits) *gsi.Credential {
 	t.Helper()
 	l.KeyType = gsi.P256
 	return must(gsi.NewProxy(issuer, l))(t)
@@ -78,15 +78,15 @@ func (ca *ca) Verify(chain []*x509.Certificate, at time.Time) (*gsi.Identity, er
 	return id, chain[len(chain)-1].CheckSignatureFrom(ca.cert)
 }
 
-func newKey(t *testing.T) *ecdsa.PrivateKey {
+func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(t)
 }
 
-func must[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T { return check(t, v, err) }
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T { return check(t, v, err) }
 }
 
-func check[T any](t *testing.T, v T, err error) T {
+func check[T any](t testing.TB, v T, err error) T {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ type grid struct {
 	alice  *gsi.Credential
 }
 
-func newGrid(t *testing.T, answer http.HandlerFunc, shape func(*grid, *tls.Config)) *grid {
+func newGrid(t testing.TB, answer http.HandlerFunc, shape func(*grid, *tls.Config)) *grid {
 	t.Helper()
 	g := &grid{ca: newCA(t)}
 	g.alice = newProxy(t, g.ca.issue(t, "Alice", nil), gsi.Limits{})
@@ -127,19 +127,19 @@ func newGrid(t *testing.T, answer http.HandlerFunc, shape func(*grid, *tls.Confi
 	return g
 }
 
-func (g *grid) target(t *testing.T) *Target {
+func (g *grid) target(t testing.TB) *Target {
 	return &Target{URL: parseURL(t, g.server.URL), Transport: GSI, Credential: g.alice, Allow: Allow{Loopback: true}}
 }
 
-func (g *grid) client(t *testing.T) *Client { return newClient(t, Config{Trust: g.ca}) }
+func (g *grid) client(t testing.TB) *Client { return newClient(t, Config{Trust: g.ca}) }
 
-func newClient(t *testing.T, config Config) *Client {
+func newClient(t testing.TB, config Config) *Client {
 	c := New(config)
 	t.Cleanup(c.Reset)
 	return c
 }
 
-func parseURL(t *testing.T, s string) *url.URL { return must(url.Parse(s))(t) }
+func parseURL(t testing.TB, s string) *url.URL { return must(url.Parse(s))(t) }
 
 func post(body string) *Request {
 	return &Request{Method: "POST", Header: http.Header{"Content-Type": {"text/xml"}}, Body: strings.NewReader(body), Length: int64(len(body))}
@@ -157,7 +157,7 @@ func doCall(c *Client, ctx context.Context, target *Target, r *Request) (*Reply,
 }
 
 // wantError fails unless err is an *Error of this op whose text has words.
-func wantError(t *testing.T, err error, op Op, words string) *Error {
+func wantError(t testing.TB, err error, op Op, words string) *Error {
 	t.Helper()
 	var e *Error
 	if !errors.As(err, &e) || e.Op != op || !strings.Contains(err.Error(), words) {
@@ -167,7 +167,7 @@ func wantError(t *testing.T, err error, op Op, words string) *Error {
 }
 
 // rawServer answers each connection with speak, and returns the target for it.
-func rawServer(t *testing.T, speak func(net.Conn, *bufio.Reader)) *Target {
+func rawServer(t testing.TB, speak func(net.Conn, *bufio.Reader)) *Target {
 	t.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { l.Close() })
@@ -197,7 +197,7 @@ func readRequest(r *bufio.Reader) *http.Request {
 }
 
 // answering is a raw server that sends the same bytes to each request.
-func answering(t *testing.T, response string) *Target {
+func answering(t testing.TB, response string) *Target {
 	return rawServer(t, func(c net.Conn, r *bufio.Reader) {
 		for readRequest(r) != nil {
 			io.WriteString(c, response)

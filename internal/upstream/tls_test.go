@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -225,6 +226,24 @@ func TestDo_SaysThatTheServerRefusedOurCertificate(t *testing.T) {
 		})
 		_, _, err := doCall(g.client(t), t.Context(), g.target(t), post("x"))
 		wantError(t, err, OpHandshake, "bad certificate")
+	}
+}
+
+func TestDo_SaysThatNoTLSIsSpoken(t *testing.T) {
+	for words, speak := range map[string]func(net.Conn, *bufio.Reader){
+		"does it speak TLS 1.2": func(c net.Conn, r *bufio.Reader) {
+			r.ReadByte()
+			io.Copy(io.Discard, io.LimitReader(r, int64(r.Buffered())))
+		},
+		"does not look like a TLS handshake": func(c net.Conn, r *bufio.Reader) {
+			io.WriteString(c, "HTTP/1.0 400 Bad Request\r\n\r\n")
+			io.Copy(io.Discard, r)
+		},
+	} {
+		target := rawServer(t, speak)
+		target.URL.Scheme, target.Transport = "https", TLS
+		_, err := newClient(t, Config{Trust: newCA(t)}).Do(t.Context(), target, post("x"))
+		wantError(t, err, OpHandshake, words)
 	}
 }
 
