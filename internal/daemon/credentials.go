@@ -1,0 +1,87 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"gsigw/gsi"
+	"gsigw/internal/config"
+	"gsigw/internal/session"
+)
+
+// newSource is the source behind one entry of the config's credentials.
+func newSource(c config.Credential) (gsi.Source, error) {
+	o := gsi.FileOptions{AllowGroupRead: c.AllowGroupRead}
+	switch {
+	case c.Proxy != "":
+		return gsi.ProxyFile(string(c.Proxy), o), nil
+	case c.PKCS12 != "" && c.PassphraseFile == "":
+		return nil, errors.New("a PKCS#12 file has a passphrase: give passphrase-file (its first line may be empty)")
+	case c.PKCS12 != "":
+		return gsi.PKCS12File(string(c.PKCS12), string(c.PassphraseFile), o), nil
+	case c.PassphraseFile != "":
+		return nil, errors.New("an encrypted PEM key is not read: put certificate and key into a PKCS#12 file, or make a proxy")
+	case c.Discover:
+		return &discovered{options: o}, nil
+	}
+	return gsi.PairFile(string(c.Cert), string(c.Key), o), nil
+}
+
+// discovered finds the credential where grid tools do. There may be none when the gateway starts; once one is found it
+// stays that one until the config is read again, so that nobody comes to speak under another name.
+type discovered struct {
+	options gsi.FileOptions
+
+	mu   sync.Mutex
+	file *gsi.File
+}
+
+func (d *discovered) Credential(ctx context.Context) (*gsi.Credential, error) {
+	f, err := d.found()
+	if err != nil {
+		return nil, err
+	}
+	return f.Credential(ctx)
+}
+
+func (d *discovered) found() (*gsi.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file != nil {
+		return d.file, nil
+	}
+	f, err := gsi.Discover(d.options)
+	if err != nil {
+		return nil, err
+	}
+	d.file = f
+	return f, nil
+}
+
+// sources makes the credentials of the config. Those whose entry is as it was before keep their state, so that a file
+// that became unreadable leaves the credential in use that it held.
+func (w *wiring) sources(before *wiring) error {
+	w.sourceOf, w.named = map[config.Credential]gsi.Source{}, map[string]gsi.Source{}
+	for name, entry := range w.config.Credentials {
+		s := before.sourceOf[entry]
+		if s == nil || entry.Discover {
+			var err error
+			if s, err = newSource(entry); err != nil {
+				return fmt.Errorf("daemon: credentials.%s: %w", name, err)
+			}
+		}
+		w.sourceOf[entry], w.named[name] = s, s
+	}
+	return nil
+}
+
+// sessions has a session for each caller.
+func (w *wiring) sessions() (*session.Table, error) {
+	var entries []session.Entry
+	for name, caller := range w.config.Callers {
+		entries = append(entries, session.Entry{Caller: name, Own: w.named[caller.Credential], Named: w.named})
+	}
+	return session.NewTable(entries)
+}

@@ -1,0 +1,137 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// settleTime is how long files must stay as they are before they are read: a CA update writes many.
+const settleTime = 300 * time.Millisecond
+
+// watcher finds out when something that the config names has changed. Directories are watched and not files, so that a
+// file that is replaced and a symbolic link that is swapped are seen (as in mounted ConfigMaps and secrets, where
+// "..data" moves). An event only wakes it: whether something changed it sees by looking, for a proxy's directory may be
+// /tmp, where much happens.
+type watcher struct {
+	notify *fsnotify.Watcher
+	log    *slog.Logger
+
+	dirs, files []string
+	seen        string // what they were when last looked at
+	unsettled   bool   // they were different the time before
+}
+
+func newWatcher(log *slog.Logger) (*watcher, error) {
+	n, err := fsnotify.NewWatcher()
+	if err != nil {
+		return nil, fmt.Errorf("daemon: files cannot be watched: %w", err)
+	}
+	return &watcher{notify: n, log: log}, nil
+}
+
+// watch replaces what is watched.
+func (w *watcher) watch(dirs, files []string) {
+	w.dirs, w.files = dirs, files
+	want := places(dirs, files)
+	for _, dir := range w.notify.WatchList() {
+		if !slices.Contains(want, dir) {
+			w.notify.Remove(dir)
+		}
+	}
+	for _, dir := range want { // also those that were there: the name may stand for another directory now
+		if err := w.notify.Add(dir); err != nil {
+			w.log.Warn("a directory cannot be watched: its changes take a SIGHUP", "dir", dir, "err", err)
+		}
+	}
+	w.seen = w.look()
+}
+
+// places are the directories to watch: those given, those that hold the files, and where symbolic links lead.
+func places(dirs, files []string) []string {
+	list := slices.Clone(dirs)
+	for _, f := range files {
+		list = append(list, filepath.Dir(f))
+	}
+	for _, path := range slices.Concat(dirs, files) {
+		if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+			list = append(list, filepath.Dir(path), filepath.Dir(real))
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// look is a text that changes when one of the files does.
+func (w *watcher) look() string {
+	var b strings.Builder
+	for _, f := range w.files {
+		stamp(&b, f)
+	}
+	for _, dir := range w.dirs {
+		entries, err := os.ReadDir(dir)
+		fmt.Fprintln(&b, dir, err)
+		for _, e := range entries {
+			stamp(&b, filepath.Join(dir, e.Name()))
+		}
+	}
+	return b.String()
+}
+
+func stamp(b *strings.Builder, path string) {
+	real, _ := filepath.EvalSymlinks(path)
+	info, err := os.Stat(path)
+	if err != nil {
+		fmt.Fprintln(b, path, real, "unreadable")
+		return
+	}
+	fmt.Fprintln(b, path, real, info.Size(), info.Mode(), info.ModTime().UnixNano())
+}
+
+// changed says whether the files changed and are at rest again.
+func (w *watcher) changed() (yes, again bool) {
+	now := w.look()
+	if now != w.seen {
+		w.seen, w.unsettled = now, true
+		return false, true
+	}
+	yes, w.unsettled = w.unsettled, false
+	return yes, false
+}
+
+// run calls reload on each signal and after each burst of changes, until ctx ends.
+func (w *watcher) run(ctx context.Context, hangUps <-chan os.Signal, reload func()) {
+	defer w.notify.Close()
+	var soon <-chan time.Time // nil: nothing to look for
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangUps:
+			reload()
+		case <-w.notify.Events:
+			if soon == nil {
+				soon = time.After(settleTime)
+			}
+		case err := <-w.notify.Errors: // an overflow: something changed, and it is not known what
+			w.log.Warn("watching files", "err", err)
+			soon = time.After(settleTime)
+		case <-soon:
+			soon = nil
+			yes, again := w.changed()
+			if yes {
+				reload()
+			}
+			if again {
+				soon = time.After(settleTime)
+			}
+		}
+	}
+}

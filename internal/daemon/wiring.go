@@ -1,0 +1,209 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"gsigw/gsi"
+	"gsigw/internal/config"
+	"gsigw/internal/gateway"
+	"gsigw/internal/intercept"
+	"gsigw/internal/intercept/ca"
+	"gsigw/internal/policy"
+	"gsigw/internal/upstream"
+	"gsigw/soap"
+	"gsigw/soap/xmlscan"
+	"gsigw/trust"
+)
+
+// wiring is what one reading of the config comes to. A reload makes a new one; what has a state of its own, such as
+// idle connections and credentials last read, it takes over from the old where the config says the same as before.
+type wiring struct {
+	config *config.Config
+	own    []netip.AddrPort // our listeners
+	now    func() time.Time
+
+	sourceOf map[config.Credential]gsi.Source
+	named    map[string]gsi.Source
+	anchors  map[belief]anchors
+	plain    *upstream.Client // for routes with nobody to believe
+	callers  []intercept.CallerRule
+	ca       *ca.Authority // nil: CONNECT is refused
+	state    *gateway.State
+	warnings []string // what the operator should know
+}
+
+// belief is how certificates are judged; routes that believe different things have different anchors.
+type belief struct {
+	dir     string
+	options trust.Options
+}
+
+type anchors struct {
+	store  *trust.Store
+	client *upstream.Client
+}
+
+// wire builds everything from a config; the old wiring is left as it is.
+func wire(ctx context.Context, c *config.Config, own []netip.AddrPort, now func() time.Time, before *wiring) (*wiring, error) {
+	w := &wiring{config: c, own: own, now: now, plain: upstream.New(upstream.Config{Own: own, Now: now})}
+	p, err := c.Policy()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.sources(before); err != nil {
+		return nil, err
+	}
+	if err := w.trust(ctx, p, before); err != nil {
+		return nil, err
+	}
+	if err := w.recognise(); err != nil {
+		return nil, err
+	}
+	if err := w.loadCA(); err != nil {
+		return nil, err
+	}
+	sessions, err := w.sessions()
+	if err != nil {
+		return nil, err
+	}
+	w.state = &gateway.State{
+		Policy: p, Sessions: sessions, Callers: slices.Sorted(maps.Keys(c.Callers)), Reach: w.reach, Limits: limits(c.Limits),
+	}
+	return w, nil
+}
+
+func limits(l config.Limits) gateway.Limits {
+	return gateway.Limits{
+		Message: soap.Limits{
+			Limits:       xmlscan.Limits{Depth: l.Depth, Attributes: l.Attributes, Namespaces: l.Namespaces, TagBytes: int(l.Tag)},
+			MessageBytes: int64(l.Message), Headers: l.Headers, HeaderElements: l.HeaderElements, IDs: l.IDs,
+		},
+		HTTPHeader: int64(l.HTTPHeader), References: l.References, Certificates: l.Certificates, RSABits: l.RSABits,
+	}
+}
+
+// trust opens the trust directory once for each belief that a route has.
+func (w *wiring) trust(ctx context.Context, p *policy.Policy, before *wiring) error {
+	if err := w.judgeTrust(); err != nil {
+		return err
+	}
+	w.anchors = map[belief]anchors{}
+	for name, r := range w.config.Routes {
+		b := w.belief(p.Route(name))
+		if _, done := w.anchors[b]; done || !p.Route(name).Secured() && r.Target.Scheme != "https" {
+			continue
+		}
+		a, err := w.open(ctx, b, before)
+		if err != nil {
+			return err
+		}
+		w.anchors[b] = a
+	}
+	return nil
+}
+
+// judgeTrust refuses what the config can say and package trust does not do: a rule that is written down and not kept
+// would be worse than none.
+func (w *wiring) judgeTrust() error {
+	t := w.config.Trust
+	if t.SigningPolicy == config.Off {
+		return fmt.Errorf("daemon: trust.signing-policy: off is not available: a signing policy that is there binds")
+	}
+	if bits := t.Legacy.RSAMinBits; bits != 512 && bits != 1024 {
+		return fmt.Errorf("daemon: trust.legacy.rsa-min-bits: %d is not available: write 1024 or 512", bits)
+	}
+	return nil
+}
+
+func (w *wiring) belief(r *policy.Route) belief {
+	crl := map[config.Check]trust.CRLPolicy{
+		config.IfPresent: trust.CRLIfPresent, config.Require: trust.CRLRequire, config.Off: trust.CRLOff,
+	}
+	return belief{string(w.config.Trust.Dir), trust.Options{
+		CRL: crl[w.config.Trust.CRLs], RequireSigningPolicy: w.config.Trust.SigningPolicy == config.Require,
+		MaxCertificates: w.config.Limits.Certificates, MaxRSABits: w.config.Limits.RSABits,
+		AllowMD5: r.AllowMD5, AllowRSA512: r.AllowRSA512,
+	}}
+}
+
+func (w *wiring) open(ctx context.Context, b belief, before *wiring) (anchors, error) {
+	a, ok := before.anchors[b]
+	if ok {
+		if err := a.store.Reload(ctx); err != nil {
+			return a, err
+		}
+		a.client.Reset()
+	} else {
+		store, err := trust.Open(b.dir, b.options)
+		if err != nil {
+			return a, err
+		}
+		a = anchors{store, upstream.New(upstream.Config{Trust: store, Own: w.own, Now: w.now})}
+	}
+	for _, p := range a.store.Problems() {
+		w.warn("%s in the trust directory cannot be used: %v", p.File, p.Err)
+	}
+	return a, nil
+}
+
+// reach finds what serves a route.
+func (w *wiring) reach(r *policy.Route) gateway.Reach {
+	a, ok := w.anchors[w.belief(r)]
+	if !ok {
+		return gateway.Reach{Upstream: w.plain}
+	}
+	return gateway.Reach{Upstream: a.client, Trust: a.store}
+}
+
+func (w *wiring) warn(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(w.warnings, text) {
+		w.warnings = append(w.warnings, text)
+	}
+}
+
+// loadCA loads the local CA, and finds out for which hosts it was not made.
+func (w *wiring) loadCA() error {
+	if w.config.CA.Dir == "" {
+		return nil
+	}
+	var err error
+	if w.ca, err = ca.Load(string(w.config.CA.Dir), w.now); err != nil {
+		return err
+	}
+	for _, r := range w.config.Routes {
+		if host := r.Target.Host; r.Target.Scheme == "https" && !w.ca.Covers([]string{host}) {
+			w.warn("the local CA may not speak for %s, so CONNECT to it fails: run gsigw ca reissue", host)
+		}
+	}
+	return nil
+}
+
+// files and directories that the config was read from, for the watcher.
+func (w *wiring) watched() (dirs, files []string) {
+	c := w.config
+	dirs = []string{string(c.Trust.Dir)}
+	if c.CA.Dir != "" {
+		dirs = append(dirs, string(c.CA.Dir))
+	}
+	files = []string{c.File}
+	add := func(paths ...config.Path) {
+		for _, p := range paths {
+			if p != "" {
+				files = append(files, string(p))
+			}
+		}
+	}
+	add(c.Listen.TLS.Cert, c.Listen.TLS.Key, c.Reverse.TLS.Cert, c.Reverse.TLS.Key)
+	for _, caller := range c.Callers {
+		add(caller.SecretFile, caller.ClientCert)
+	}
+	for _, cred := range c.Credentials {
+		add(cred.Proxy, cred.Cert, cred.Key, cred.PKCS12, cred.PassphraseFile)
+	}
+	return dirs, files
+}
