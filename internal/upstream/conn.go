@@ -149,6 +149,7 @@ func (c *call) reply(h *head) (*Reply, error) {
 // the caller's going away, then our own body, then the peer's refusal, then what a write met, then the rest.
 func (c *call) fail(err error, what string, after time.Duration) *Error {
 	cause := context.Cause(c.ctx)
+	before := len(c.written) > 0 // later, the writer fails because the connection is closed
 	wrote := c.end()
 	var write *Error
 	switch isWrite := errors.As(wrote, &write); {
@@ -158,7 +159,7 @@ func (c *call) fail(err error, what string, after time.Duration) *Error {
 		return &Error{Op: OpWrite, Addr: c.addr, Err: wrote}
 	case refusedByPeer(err):
 		return &Error{Op: OpHandshake, Addr: c.addr, Err: err}
-	case isWrite && !errors.As(err, new(framingError)) && !errors.As(err, new(*Redirect)):
+	case before && isWrite && opOf(err) == OpRead && !errors.Is(err, ErrTooLarge):
 		return write
 	}
 	return &Error{Op: opOf(err), Addr: c.addr, Err: c.explain(err, what, after)}

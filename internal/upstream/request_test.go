@@ -138,6 +138,26 @@ func TestDo_HearsAnAnswerGivenBeforeTheRequestsEnd(t *testing.T) {
 	}
 }
 
+// Breaking off the request is our doing, and not what went wrong.
+func TestDo_SaysWhatWasWrongWithAnEarlyAnswer(t *testing.T) {
+	for words, response := range map[string]string{
+		"larger than the limit": "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+		"more than once":        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+		"redirect refused":      "HTTP/1.1 307 Elsewhere\r\nContent-Length: 0\r\n\r\n",
+	} {
+		target := rawServer(t, func(c net.Conn, r *bufio.Reader) {
+			http.ReadRequest(r)
+			io.WriteString(c, response)
+			io.Copy(io.Discard, r)
+		})
+		slow := iotest.OneByteReader(io.LimitReader(zeros{}, 64<<20))
+		_, _, err := doCall(newClient(t, Config{}), t.Context(), target, &Request{Method: "POST", Body: slow, Length: 64 << 20})
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("got %v, want %q", err, words)
+		}
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
