@@ -133,7 +133,7 @@ func proxyKind(issuer *Credential, l Limits) (ProxyType, error) {
 		return "", errors.New("gsi: mint: a CA issues no proxies")
 	case above != EEC && above.Family() != kind.Family():
 		return "", fmt.Errorf("gsi: mint: a proxy of type %q cannot follow one of type %q", kind, above)
-	case above.Limited() && !kind.Limited() && !kind.Independent():
+	case above.Limited() && !kind.Limited():
 		return "", fmt.Errorf("gsi: mint: a proxy of type %q cannot follow a limited one", kind)
 	case kind.Restricted() != (l.Policy != nil):
 		return "", errors.New("gsi: mint: a policy goes with the restricted types, and only with them")

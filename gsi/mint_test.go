@@ -167,6 +167,7 @@ func TestMint_Refuses(t *testing.T) {
 		word   string
 	}{
 		"full under limited":         {limited, gsi.Limits{Type: gsi.RFC}, "limited"},
+		"independent under limited":  {limited, gsi.Limits{Type: gsi.RFCIndependent}, "limited"},
 		"mixed families":             {legacy, gsi.Limits{Type: gsi.RFC}, "cannot follow"},
 		"an end entity":              {pki.User, gsi.Limits{Type: gsi.EEC}, "no proxy type"},
 		"no such type":               {pki.User, gsi.Limits{Type: "rfc/unlimited"}, "no proxy type"},

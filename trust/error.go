@@ -37,7 +37,7 @@ const (
 	ProxySubject      Code = "proxy-subject"      // the proxy's subject is not its issuer's and one CN
 	ProxyExtension    Code = "proxy-extension"    // the proxy has an extension that no proxy may have
 	MixedTypes        Code = "mixed-types"        // proxies of different families in one chain
-	LimitedProxy      Code = "limited-proxy"      // a full proxy under a limited one
+	LimitedProxy      Code = "limited-proxy"      // a proxy under a limited one that is not limited itself
 	PolicyUnknown     Code = "policy-unknown"     // a proxy policy in a language we do not know
 )
 

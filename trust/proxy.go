@@ -45,8 +45,8 @@ func checkProxyTypes(cert, issuer *x509.Certificate) error {
 		return nil
 	case kind.Family() != above.Family():
 		return refuse(MixedTypes, cert, "make all proxies of one kind", "is a proxy of type %s under one of type %s", kind, above)
-	case above.Limited() && !kind.Limited() && !kind.Independent():
-		return refuse(LimitedProxy, cert, "make a limited proxy from a limited one", "is a full proxy under a limited one")
+	case above.Limited() && !kind.Limited():
+		return refuse(LimitedProxy, cert, "make a limited proxy from a limited one", "is a proxy of type %s under a limited one", kind)
 	}
 	return nil
 }

@@ -85,18 +85,20 @@ func TestVerify_IndependentProxyNeverYieldsTheEndEntitysIdentity(t *testing.T) {
 func TestVerify_LimitedStaysLimitedDownTheChain(t *testing.T) {
 	pki := newPKI(t)
 	store := open(t, pki.TrustDir, trust.Options{})
-	limited := proxy(t, pki, gsi.Limits{Type: gsi.RFCLimited})
-	independent := proxyOf(t, pki, limited, gsi.Limits{Type: gsi.RFCIndependent})
-	id, err := store.Verify(independent.Chain, now)
-	if err != nil {
-		t.Fatal(err)
+	full := proxyOf(t, pki, pki.User, gsi.Limits{})
+	limited := proxyOf(t, pki, full, gsi.Limits{Type: gsi.RFCLimited})
+	for _, c := range []*gsi.Credential{limited, proxyOf(t, pki, limited, gsi.Limits{})} {
+		if id, err := store.Verify(c.Chain, now); err != nil || !id.Limited {
+			t.Errorf("%+v, %v", id, err)
+		}
 	}
-	if !id.Limited {
-		t.Error("an independent proxy under a limited one is not limited")
+	for _, language := range []asn1.ObjectIdentifier{gsi.OIDInheritAll, gsi.OIDIndependent} {
+		below := forge(t, limited, func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{info(t, gsi.ProxyCertInfo{Policy: gsi.Policy{Language: language}})}
+		})
+		_, err := store.Verify(below.Chain, now)
+		refused(t, err, trust.LimitedProxy)
 	}
-	full := forge(t, limited, func(*x509.Certificate) {})
-	_, err = store.Verify(full.Chain, now)
-	refused(t, err, trust.LimitedProxy)
 }
 
 func TestVerify_RefusesProxy(t *testing.T) {
