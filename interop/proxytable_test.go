@@ -63,9 +63,9 @@ var proxyRows = []proxyRow{
 	{name: "legacy, EEC has keyUsage", gatekeeper: refuses, arc: silent, tool: []string{"-old"}, mint: minted(gsi.Legacy)},
 	{name: "legacy, EEC without keyUsage", gatekeeper: accepts, arc: refuses, tool: []string{"-old"}, mint: minted(gsi.Legacy), noKeyUsage: true},
 	{name: "path length exceeded", gatekeeper: silent, arc: refuses, mint: beyondPathLength},
-	{name: "independent under limited", gatekeeper: silent, arc: silent, mint: minted(gsi.RFCLimited, gsi.RFCIndependent)},
-	{name: "full under limited", gatekeeper: silent, arc: silent, mint: fullUnderLimited},
-	{name: "draft under RFC", gatekeeper: silent, arc: silent, mint: draftUnderRFC},
+	{name: "independent under limited", gatekeeper: silent, arc: silent, mint: forged(gsi.RFCLimited, gsi.ProxyCertInfo{Policy: independent})},
+	{name: "full under limited", gatekeeper: silent, arc: silent, mint: forged(gsi.RFCLimited, gsi.ProxyCertInfo{Policy: full})},
+	{name: "draft under RFC", gatekeeper: silent, arc: silent, mint: forged(gsi.RFC, gsi.ProxyCertInfo{Draft: true, Policy: full})},
 }
 
 // minted makes one proxy below the other.
@@ -93,13 +93,17 @@ func beyondPathLength(p *proxyTable) *gsi.Credential {
 	return third
 }
 
-func fullUnderLimited(p *proxyTable) *gsi.Credential {
-	return p.forge(gridtest.Must(p.ProxyOf(p.user, gsi.Limits{Type: gsi.RFCLimited})), false)
+// forged makes a proxy that Mint would not, below one that it does.
+func forged(above gsi.ProxyType, info gsi.ProxyCertInfo) func(*proxyTable) *gsi.Credential {
+	return func(p *proxyTable) *gsi.Credential {
+		return p.forge(gridtest.Must(p.ProxyOf(p.user, gsi.Limits{Type: above})), info)
+	}
 }
 
-func draftUnderRFC(p *proxyTable) *gsi.Credential {
-	return p.forge(gridtest.Must(p.ProxyOf(p.user, gsi.Limits{Type: gsi.RFC})), true)
-}
+var (
+	full        = gsi.Policy{Language: gsi.OIDInheritAll}
+	independent = gsi.Policy{Language: gsi.OIDIndependent}
+)
 
 type proxyTable struct {
 	*grid
@@ -108,10 +112,8 @@ type proxyTable struct {
 	cases []*proxyCase
 }
 
-// forge makes a full proxy where Mint would make none.
-func (p *proxyTable) forge(issuer *gsi.Credential, draft bool) *gsi.Credential {
+func (p *proxyTable) forge(issuer *gsi.Credential, info gsi.ProxyCertInfo) *gsi.Credential {
 	like := gridtest.Must(p.ProxyOf(issuer, gsi.Limits{}))
-	info := gsi.ProxyCertInfo{Draft: draft, Policy: gsi.Policy{Language: gsi.OIDInheritAll}}
 	name := gridtest.Must(gsi.ParseName(issuer.Leaf().RawSubject))
 	name = append(name, gridtest.Must(gsi.ParseDN("/CN=4711"))...)
 	template := &x509.Certificate{
