@@ -54,6 +54,10 @@ type Limits struct {
 	Attributes int // attributes and namespace declarations of one element [256]
 	Namespaces int // namespace declarations in scope at one place [128], and eight times as many different names in all
 	TagBytes   int // bytes of one tag, comment or processing instruction [1 MiB]
+
+	// Bytes of one namespace name [512]. Exclusive c14n writes a name anew on every sibling that uses it: a long one
+	// makes the canonical form many times as large as the document.
+	NamespaceBytes int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -66,5 +70,6 @@ func (l Limits) withDefaults() Limits {
 	def(&l.Attributes, 256)
 	def(&l.Namespaces, 128)
 	def(&l.TagBytes, 1<<20)
+	def(&l.NamespaceBytes, 512)
 	return l
 }

@@ -73,7 +73,7 @@ var wellFormed = []string{
 	"\xef\xbb\xbf<a/>", "\xef\xbb\xbf<?xml version='1.0'?><a/>", "<a>\ufeff</a>",
 	`<p:a xmlns:p="urn:p"/>`, `<a xmlns="urn:a"><b xmlns=""/></a>`, `<p:a xmlns:p="urn:p"><p:b xmlns:p="urn:q" p:c=""/></p:a>`, `<a xmlns:xml="http://www.w3.org/XML/1998/namespace" xml:lang="en"/>`,
 	`<a xml:space="x" space="y"/>`, `<a b:c="1" d:c="2" c="3" xmlns:b="urn:b" xmlns:d="urn:d"/>`, `<a xmlns="urn:a" b="1" p:b="2" xmlns:p="urn:a"/>`, `<xmla xmlb="1"/>`, `<xsd:xml xmlns:xsd="http://x"/>`,
-	`<a xmlns="u+-.1:"/>`, `<a xmlns:p="urn:&#x70;" p:b=""/>`, `<a><b/><c></c>d</a>`,
+	`<a xmlns="u+-.1:"/>`, `<a xmlns:p="urn:&#x70;" p:b=""/>`, `<a><b/><c></c>d</a>`, `<a xmlns:p="urn:p" p:b1=""` + many(20) + `/>`,
 }
 
 func TestScanner_AcceptsWellFormed(t *testing.T) {
@@ -108,7 +108,7 @@ func TestScanner_Refuses(t *testing.T) {
 			`<?xml version="1.1"?><a/>`, `<?xml version="2"?><a/>`, `<?xml version=1.0?><a/>`, `<?xml version="1.0'?><a/>`, `<?xml encoding="utf-8"?><a/>`, `<?xml version="1.0"encoding="utf-8"?><a/>`, `<?xml version="1.0" standalone="maybe"?><a/>`,
 			`<?xml version="1.0" standalone="yes" encoding="utf-8"?><a/>`, `<?xml version="1.0" x="y"?><a/>`, `<?xml version="1.0">`, `<?xml `, `<?xml`, `<?xml version="1.0"` + strings.Repeat(" ", 2000) + `?><a/>`,
 			// namespaces
-			`<p:a/>`, `<a p:b=""/>`, `<:a/>`, `<a:/>`, `<a:b:c xmlns:a="urn:a"/>`, `<a :b=""/>`, `<a b:=""/>`, `<a xmlns:="urn:a"/>`, `<a p:b:c="" xmlns:p="urn:p"/>`, `<a xmlns:p="urn:p"><p:1/></a>`,
+			`<a xmlns:p="urn:p" xmlns:q="urn:p" p:b=""` + many(20) + ` q:b=""/>`, `<a` + many(20) + ` b7=""/>`, `<p:a/>`, `<a p:b=""/>`, `<:a/>`, `<a:/>`, `<a:b:c xmlns:a="urn:a"/>`, `<a :b=""/>`, `<a b:=""/>`, `<a xmlns:="urn:a"/>`, `<a p:b:c="" xmlns:p="urn:p"/>`, `<a xmlns:p="urn:p"><p:1/></a>`,
 			`<a xmlns:p=""/>`, `<a xmlns:p="urn:p"><b xmlns:p=""/></a>`, `<a xmlns:xml="urn:x"/>`, `<a xmlns:p="http://www.w3.org/XML/1998/namespace"/>`, `<a xmlns="http://www.w3.org/XML/1998/namespace"/>`,
 			`<a xmlns:xmlns="urn:x"/>`, `<a xmlns:xmlns="http://www.w3.org/2000/xmlns/"/>`, `<a xmlns:p="http://www.w3.org/2000/xmlns/"/>`, `<a xmlns="http://www.w3.org/2000/xmlns/"/>`, `<xmlns:a/>`, `<a><b xmlns:p="urn:p"/><p:c/></a>`, `<a><b xmlns:p="urn:p"></b><p:c/></a>`,
 			`<a xmlns="urn:a" xmlns="urn:a"/>`, `<a xmlns:p="urn:a" xmlns:p="urn:b"/>`, `<a p:b="" p:b="" xmlns:p="urn:p"/>`, `<a p:b="" q:b="" xmlns:p="urn:p" xmlns:q="urn:p"/>`, `<a p:b="" q:b="" xmlns:p="urn:p" xmlns:q="urn:&#112;"/>`,
@@ -132,6 +132,15 @@ func TestScanner_Refuses(t *testing.T) {
 			}
 		}
 	}
+}
+
+// many are n attributes.
+func many(n int) string {
+	out := ""
+	for i := range n {
+		out += fmt.Sprintf(` b%d=""`, i)
+	}
+	return out
 }
 
 const long = "\xef\xbb\xbf<?xml version='1.0'?>\n<!-- c --><?p q?><e:é xmlns:e='urn:é' a=\"&#10;&amp;'>\" e:b='\"'>\r\n]]&gt;]<x xmlns=\"\"/>" +
@@ -203,6 +212,7 @@ func TestScanner_LimitsNameThemselves(t *testing.T) {
 		l         xmlscan.Limits
 	}{
 		{"depth", `<a><a><a/></a></a>`, xmlscan.Limits{Depth: 2}},
+		{"namespace", `<a xmlns:b="urn:&#x62;">`, xmlscan.Limits{NamespaceBytes: 4}},
 		{"attributes", `<a b="" c="" xmlns:d="urn:d"/>`, xmlscan.Limits{Attributes: 2}},
 		{"namespaces", `<a xmlns:b="urn:b"><c xmlns:d="urn:b" xmlns:e="urn:b"/></a>`, xmlscan.Limits{Namespaces: 2}},
 		{"namespaces", `<a>` + strings.Join([]string{`<b xmlns="urn:1"/>`, `<b xmlns="urn:2"/>`, `<b xmlns="urn:3"/>`, `<b xmlns="urn:4"/>`, `<b xmlns="urn:5"/>`, `<b xmlns="urn:6"/>`}, "") + `</a>`, xmlscan.Limits{Namespaces: 1}},
@@ -219,7 +229,7 @@ func TestScanner_LimitsNameThemselves(t *testing.T) {
 			}
 		}
 	}
-	if _, err := tokens(xmlscan.New(xmlscan.Memory(`<a><b c="" xmlns="urn:d"/></a>`), xmlscan.Limits{Depth: 2, Attributes: 2, Namespaces: 1, TagBytes: 27})); err != nil {
+	if _, err := tokens(xmlscan.New(xmlscan.Memory(`<a><b c="" xmlns="urn:d"/></a>`), xmlscan.Limits{Depth: 2, Attributes: 2, Namespaces: 1, NamespaceBytes: 5, TagBytes: 27})); err != nil {
 		t.Errorf("at the limits: %v", err)
 	}
 }

@@ -92,6 +92,7 @@ type Scanner struct {
 	spaces
 	stack []frame
 	names []byte // the open elements' names, end to end
+	order []int  // of Attrs, while duplicates are looked for
 
 	src      Source
 	window   int    // the least size of buf

@@ -1,5 +1,7 @@
 package xmlscan
 
+import "slices"
+
 // NS is a namespace name as the scanner that met it numbers it. Two names are equal where their numbers are.
 type NS int32
 
@@ -72,7 +74,46 @@ func (sp *spaces) init(scope *Scope) {
 	sp.inherit = scope.XML
 }
 
-// Scope is what a child of the element just started would inherit.
+// ScopeIn is what a child of the element just started inherits, where the element itself inherits outer; that is
+// outer again where the element adds nothing.
+func (s *Scanner) ScopeIn(outer *Scope) *Scope {
+	if outer == nil {
+		outer = &Scope{}
+	}
+	in := *outer
+	if len(s.Decls) > 0 {
+		in.Bindings = slices.Grow(slices.Clip(outer.Bindings), len(s.Decls))
+		for _, d := range s.Decls {
+			in.Bindings = append(in.Bindings, Binding{string(d.Prefix), s.uris[d.Space]})
+		}
+	}
+	own := s.xmlAttrs()
+	if len(own) == 0 {
+		if len(s.Decls) == 0 {
+			return outer
+		}
+		return &in
+	}
+	in.XML = own
+	for _, a := range outer.XML {
+		if !hasXMLAttr(s.Attrs, a.Local) {
+			in.XML = append(in.XML, a)
+		}
+	}
+	return &in
+}
+
+func (s *Scanner) xmlAttrs() (own []XMLAttr) {
+	for _, a := range s.Attrs {
+		if a.Space == XMLSpace {
+			own = append(own, XMLAttr{string(a.Local), string(a.Value)})
+		}
+	}
+	return own
+}
+
+// Scope is ScopeIn for the scope that came with the scan: of the elements open in it, the bindings are all there, but
+// the xml: attributes only of the one just started.
 func (s *Scanner) Scope() *Scope {
 	sc := &Scope{}
 	for i := range s.bindings {
@@ -83,11 +124,7 @@ func (s *Scanner) Scope() *Scope {
 			sc.XML = append(sc.XML, a)
 		}
 	}
-	for _, a := range s.Attrs {
-		if a.Space == XMLSpace {
-			sc.XML = append(sc.XML, XMLAttr{string(a.Local), string(a.Value)})
-		}
-	}
+	sc.XML = append(sc.XML, s.xmlAttrs()...)
 	return sc
 }
 

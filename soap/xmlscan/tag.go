@@ -1,6 +1,10 @@
 package xmlscan
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+	"slices"
+)
 
 // startTag reads <name attributes> or <name attributes/>.
 func (s *Scanner) startTag() error {
@@ -115,6 +119,9 @@ func (s *Scanner) declare(prefix []byte, a *Attr, at int) error {
 		s.scratch = AppendAttr(s.scratch[:0], a.Value)
 		uri = s.scratch
 	}
+	if len(uri) > s.limits.NamespaceBytes {
+		return s.limitErr("namespace", s.limits.NamespaceBytes, at)
+	}
 	n := s.number(uri)
 	if err := s.mayDeclare(prefix, uri, n, at); err != nil {
 		return err
@@ -160,10 +167,41 @@ func (s *Scanner) resolve() error {
 				return s.fail(Malformed, s.pos, "uses the prefix %s, which is not declared", clip(a.Prefix))
 			}
 		}
+	}
+	if a := s.duplicate(); a != nil {
+		return s.fail(Malformed, s.pos, "has the attribute %s twice in one tag", clip(a.Local))
+	}
+	return nil
+}
+
+// duplicate finds an attribute with the expanded name of another.
+func (s *Scanner) duplicate() *Attr {
+	if len(s.Attrs) > 16 {
+		return s.duplicateOfMany()
+	}
+	for i := range s.Attrs {
 		for j := range i {
-			if b := &s.Attrs[j]; b.Space == a.Space && bytes.Equal(b.Local, a.Local) {
-				return s.fail(Malformed, s.pos, "has the attribute %s twice in one tag", clip(a.Local))
+			if a, b := &s.Attrs[i], &s.Attrs[j]; b.Space == a.Space && bytes.Equal(b.Local, a.Local) {
+				return a
 			}
+		}
+	}
+	return nil
+}
+
+func (s *Scanner) duplicateOfMany() *Attr {
+	compare := func(i, j int) int {
+		a, b := &s.Attrs[i], &s.Attrs[j]
+		return cmp.Or(cmp.Compare(a.Space, b.Space), bytes.Compare(a.Local, b.Local))
+	}
+	s.order = s.order[:0]
+	for i := range s.Attrs {
+		s.order = append(s.order, i)
+	}
+	slices.SortFunc(s.order, compare)
+	for i := 1; i < len(s.order); i++ {
+		if compare(s.order[i-1], s.order[i]) == 0 {
+			return &s.Attrs[s.order[i]]
 		}
 	}
 	return nil
