@@ -173,3 +173,36 @@ func TestFault_InBothVersions(t *testing.T) {
 		}
 	}
 }
+
+func TestRead_ScopesCarryTheNearestXMLAttributes(t *testing.T) {
+	m := read(t, `<e:Envelope xmlns:e="`+Envelope11+`" xml:lang="en" xml:base="urn:b"><e:Header xmlns:p="urn:p" xml:lang="de"><p:a><p:b/></p:a></e:Header><e:Body/></e:Envelope>`)
+	for name, c := range map[string]struct {
+		scope *xmlscan.Scope
+		want  string
+	}{
+		"header": {m.Header.Scope, "en urn:b "},
+		"block":  {m.Blocks[0].Scope, "de urn:b p"},
+		"body":   {m.Body.Scope, "en urn:b "},
+	} {
+		xml := map[string]string{}
+		for _, a := range c.scope.XML {
+			xml[a.Local] = a.Value
+		}
+		_, p := c.scope.Lookup("p")
+		if got := xml["lang"] + " " + xml["base"] + " " + map[bool]string{true: "p"}[p]; got != c.want || len(c.scope.XML) != 2 {
+			t.Errorf("%s inherits %+v", name, c.scope)
+		}
+	}
+	tree, err := m.Tree(&m.Blocks[0].Element)
+	if err != nil || len(tree.Children[0].Scope.XML) != 2 {
+		t.Errorf("%v: child inherits %+v", err, tree.Children[0].Scope)
+	}
+}
+
+func TestTree_JoinsTextInPieces(t *testing.T) {
+	m := read(t, envelope(Envelope11, "<e:Body>a\r\n<!-- --><![CDATA[\r\n\r<&]]><x>no</x>&amp;\r</e:Body>"))
+	n, err := m.Tree(&m.Body)
+	if err != nil || n.Text != "a\n\n\n<&&\n" || n.Children[0].Text != "no" {
+		t.Errorf("%v %q", err, n.Text)
+	}
+}

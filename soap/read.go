@@ -113,7 +113,7 @@ func (r *reader) envelope() error {
 		return r.fail("has no Body")
 	}
 	r.m.Envelope = e
-	r.scope = r.s.Scope()
+	r.scope = r.s.ScopeIn(nil)
 	return nil
 }
 
@@ -124,10 +124,7 @@ func (r *reader) part() error {
 	switch {
 	case e.Name == Name{space, "Header"} && r.m.Header == nil && !r.body:
 		r.m.Header = &e
-		r.open, r.header = r.m.Header, r.scope
-		if len(r.s.Decls) > 0 || hasXMLAttr(r.s) {
-			r.header = r.s.Scope()
-		}
+		r.open, r.header = r.m.Header, r.s.ScopeIn(r.scope)
 	case e.Name == Name{space, "Body"} && !r.body:
 		r.m.Body, r.body = e, true
 		r.open = &r.m.Body
@@ -170,15 +167,6 @@ func (r *reader) end() {
 		return
 	}
 	e.EndTag, e.Span.End = r.s.Span.Start, r.s.Span.End
-}
-
-func hasXMLAttr(s *xmlscan.Scanner) bool {
-	for i := range s.Attrs {
-		if s.Attrs[i].Space == xmlscan.XMLSpace {
-			return true
-		}
-	}
-	return false
 }
 
 // attributes reads what SOAP and WS-Addressing say on a header block.

@@ -83,32 +83,48 @@ func (m *Message) Tree(e *Element) (*Node, error) {
 		case xmlscan.EndElement:
 			t.end()
 		case xmlscan.Text:
-			t.text = xmlscan.AppendText(t.text[:0], t.s.Data)
-			t.top().Text += string(t.text)
+			t.top().text = xmlscan.AppendText(t.top().text, t.s.Data)
 		case xmlscan.CData:
-			t.top().Text += strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(t.s.Data))
+			t.top().text = appendLines(t.top().text, t.s.Data)
 		}
 	}
+}
+
+// appendLines appends literal text with its line ends as one line feed each (XML 1.0, section 2.11).
+func appendLines(dst, raw []byte) []byte {
+	for i, c := range raw {
+		switch {
+		case c != '\r':
+			dst = append(dst, c)
+		case i+1 == len(raw) || raw[i+1] != '\n':
+			dst = append(dst, '\n')
+		}
+	}
+	return dst
 }
 
 type treeReader struct {
 	s     *xmlscan.Scanner
 	root  *Node
-	open  []*Node
-	scope []*xmlscan.Scope // what children of the open elements inherit
+	open  []openNode
 	count int
 	limit int
+}
+
+type openNode struct {
+	*Node
+	scope *xmlscan.Scope // what its children inherit
 	text  []byte
 }
 
-func (t *treeReader) top() *Node { return t.open[len(t.open)-1] }
+func (t *treeReader) top() *openNode { return &t.open[len(t.open)-1] }
 
 func (t *treeReader) start(outer *xmlscan.Scope) error {
 	if t.count++; t.count > t.limit {
 		return &xmlscan.Error{Class: xmlscan.Limit, Limit: "header-elements", Offset: t.s.Span.Start, Msg: fmt.Sprintf("exceeds the limit header-elements of %d in one header block", t.limit)}
 	}
-	if len(t.scope) > 0 {
-		outer = t.scope[len(t.scope)-1]
+	if len(t.open) > 0 {
+		outer = t.top().scope
 	}
 	n := t.node(outer)
 	if t.root == nil {
@@ -119,10 +135,7 @@ func (t *treeReader) start(outer *xmlscan.Scope) error {
 	if n.Empty {
 		return nil
 	}
-	if len(t.s.Decls) > 0 || hasXMLAttr(t.s) {
-		outer = t.s.Scope()
-	}
-	t.open, t.scope = append(t.open, n), append(t.scope, outer)
+	t.open = append(t.open, openNode{Node: n, scope: t.s.ScopeIn(outer)})
 	return nil
 }
 
@@ -138,6 +151,6 @@ func (t *treeReader) node(scope *xmlscan.Scope) *Node {
 
 func (t *treeReader) end() {
 	n := t.top()
-	n.EndTag, n.Span.End = t.s.Span.Start, t.s.Span.End
-	t.open, t.scope = t.open[:len(t.open)-1], t.scope[:len(t.scope)-1]
+	n.EndTag, n.Span.End, n.Text = t.s.Span.Start, t.s.Span.End, string(n.text)
+	t.open = t.open[:len(t.open)-1]
 }
