@@ -55,7 +55,7 @@ func ByURI(uri string) (Method, bool) {
 // Write reads s to its end and writes the canonical form of what it scans: an element (xmlscan.NewElement) or a
 // whole document (xmlscan.New). Errors are those of s and of w.
 func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
-	c := &writer{w: w, s: s, Method: m, out: make([]byte, 0, bufferSize)}
+	c := &writer{w: w, s: s, Method: m, list: prefixList(m.Prefixes), out: make([]byte, 0, bufferSize)}
 	for c.err == nil {
 		kind, err := s.Next()
 		if err != nil {
@@ -79,7 +79,8 @@ type writer struct {
 	out []byte
 	err error
 
-	begun    bool // the first element was met
+	begun    bool            // the first element was met
+	list     map[string]bool // Prefixes as a set, without '#'
 	rendered []rendering
 	prefixes []byte // of rendered, end to end
 	marks    []mark // one for each open element

@@ -2,7 +2,6 @@ package c14n
 
 import (
 	"bytes"
-	"crypto/sha1"
 	"testing"
 
 	"gsigw/soap/xmlscan"
@@ -107,20 +106,4 @@ func FuzzWrite_IsIdempotent(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkWrite_Elements(b *testing.B) {
-	var doc bytes.Buffer
-	doc.WriteString(`<m:echo xmlns:m="http://example.org/echo">`)
-	for doc.Len() < 1<<20 {
-		doc.WriteString(`<m:item id="12345" kind="data">value number 12345 &amp; some text padding here</m:item>`)
-	}
-	doc.WriteString(`</m:echo>`)
-	b.SetBytes(int64(doc.Len()))
-	for b.Loop() {
-		h := sha1.New()
-		if err := Write(h, xmlscan.New(xmlscan.Memory(doc.Bytes()), xmlscan.Limits{}), Method{Exclusive: true}); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -2,6 +2,7 @@ package c14n
 
 import (
 	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"gsigw/soap/xmlscan"
@@ -12,6 +13,7 @@ func (c *writer) byte(b byte) {
 	c.out = append(c.out, b)
 }
 
+// str writes a string; one longer than the buffer makes the buffer grow.
 func (c *writer) str(s string) {
 	c.room(len(s))
 	c.out = append(c.out, s...)
@@ -140,6 +142,10 @@ func (c *writer) attrRefs(b []byte) {
 
 // attrText writes a normalised attribute value (Canonical XML 1.0, section 2.3).
 func (c *writer) attrText(v string) {
+	if !strings.ContainsAny(v, "&<\"\t\n\r") {
+		c.str(v)
+		return
+	}
 	for i := range len(v) {
 		switch v[i] {
 		case '&':

@@ -2,6 +2,7 @@ package c14n
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"gsigw/soap/xmlscan"
@@ -18,7 +19,7 @@ func (c *writer) collect(apex bool) {
 	switch {
 	case c.Exclusive:
 		c.utilised()
-		if len(c.Prefixes) > 0 {
+		if len(c.list) > 0 {
 			c.listed(apex)
 		}
 	case apex:
@@ -47,23 +48,34 @@ func (c *writer) utilised() {
 
 // listed needs the prefixes of the PrefixList, which are treated as Canonical XML would.
 func (c *writer) listed(apex bool) {
-	for _, p := range c.Prefixes {
-		prefix := []byte(p)
-		if p == "#default" {
-			prefix = nil
-		}
-		if apex {
-			if space, ok := c.s.Lookup(prefix); ok {
-				c.need(prefix, space)
+	if apex {
+		for prefix := range c.list {
+			if space, ok := c.s.Lookup([]byte(prefix)); ok {
+				c.need([]byte(prefix), space)
 			}
-			continue
 		}
-		for _, d := range c.s.Decls {
-			if bytes.Equal(d.Prefix, prefix) {
-				c.need(d.Prefix, d.Space)
-			}
+		return
+	}
+	for _, d := range c.s.Decls {
+		if c.list[string(d.Prefix)] {
+			c.need(d.Prefix, d.Space)
 		}
 	}
+}
+
+// prefixList is an InclusiveNamespaces PrefixList as a set; the default namespace's prefix is empty.
+func prefixList(prefixes []string) map[string]bool {
+	if len(prefixes) == 0 {
+		return nil
+	}
+	list := make(map[string]bool, len(prefixes))
+	for _, p := range prefixes {
+		if p == "#default" {
+			p = ""
+		}
+		list[p] = true
+	}
+	return list
 }
 
 // need adds a declaration unless an element around has written it. The first word on a prefix counts.
@@ -94,11 +106,7 @@ func (c *writer) written(prefix []byte) xmlscan.NS {
 
 // declare writes the declarations, by prefix.
 func (c *writer) declare() {
-	for i := 1; i < len(c.todo); i++ {
-		for j := i; j > 0 && bytes.Compare(c.todo[j].prefix, c.todo[j-1].prefix) < 0; j-- {
-			c.todo[j], c.todo[j-1] = c.todo[j-1], c.todo[j]
-		}
-	}
+	slices.SortFunc(c.todo, func(a, b decl) int { return bytes.Compare(a.prefix, b.prefix) })
 	for _, d := range c.todo {
 		at := uint32(len(c.prefixes))
 		c.prefixes = append(c.prefixes, d.prefix...)
@@ -123,10 +131,8 @@ func (c *writer) attributes(apex bool) {
 	c.order = c.order[:0]
 	for i := range attrs {
 		c.order = append(c.order, i)
-		for j := i; j > 0 && c.less(&attrs[c.order[j]], &attrs[c.order[j-1]]); j-- {
-			c.order[j], c.order[j-1] = c.order[j-1], c.order[j]
-		}
 	}
+	slices.SortFunc(c.order, func(i, j int) int { return c.compare(&attrs[i], &attrs[j]) })
 	for _, i := range c.order {
 		a := &attrs[i]
 		c.byte(' ')
@@ -161,9 +167,9 @@ func hasXML(attrs []xmlscan.Attr, local string) bool {
 	return false
 }
 
-func (c *writer) less(a, b *xmlscan.Attr) bool {
+func (c *writer) compare(a, b *xmlscan.Attr) int {
 	if a.Space == b.Space {
-		return bytes.Compare(a.Local, b.Local) < 0
+		return bytes.Compare(a.Local, b.Local)
 	}
-	return strings.Compare(c.s.URI(a.Space), c.s.URI(b.Space)) < 0
+	return strings.Compare(c.s.URI(a.Space), c.s.URI(b.Space))
 }
