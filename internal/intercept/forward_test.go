@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,6 +34,20 @@ func TestForward_HandsAbsoluteFormToGateway(t *testing.T) {
 	}
 	if r.Host != "gt4.example:80" || r.URL.String() != c.Target.String() || r.RequestURI != "" {
 		t.Errorf("request host %q url %s uri %q", r.Host, r.URL, r.RequestURI)
+	}
+}
+
+// After the Gateway's answer goproxy writes one of its own, which must not come out.
+func TestForward_GoproxyAddsNothing(t *testing.T) {
+	var complaints strings.Builder
+	g := &recorder{serve: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusInternalServerError) }}
+	s := start(t, Config{Gateway: g, Forward: true, ErrorLog: log.New(&complaints, "", 0)})
+	status, body := raw(t, s, "GET http://gt4.example/a HTTP/1.1", "Host: gt4.example", "", "")
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status != 500 || body != "" || complaints.Len() != 0 {
+		t.Errorf("got %d %q; net/http says %q", status, body, complaints.String())
 	}
 }
 

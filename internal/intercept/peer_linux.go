@@ -107,11 +107,16 @@ func diagOwner(local, remote netip.AddrPort) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	// Where no connection matches, the kernel names a listener on the port.
-	if l, r := reply.ID.ends(reply.Family); l != local || r != remote || reply.State != tcpEstablished || reply.Inode == 0 {
+	return reply.owner(local, remote)
+}
+
+// owner is the socket's uid, if the socket is the one asked for: where no
+// connection matches, the kernel names a listener on the port.
+func (d diagReply) owner(local, remote netip.AddrPort) (uint32, error) {
+	if l, r := d.ID.ends(d.Family); l != local || r != remote || d.State != tcpEstablished || d.Inode == 0 {
 		return 0, errNoSocket
 	}
-	return reply.UID, nil
+	return d.UID, nil
 }
 
 func diagExchange(req diagRequest) (reply diagReply, err error) {

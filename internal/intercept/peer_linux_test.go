@@ -239,6 +239,21 @@ func TestProcFind_CountsHeldEstablishedSocketsOnly(t *testing.T) {
 	}
 }
 
+func TestDiagReply_CountsHeldEstablishedSocketsOnly(t *testing.T) {
+	local, remote, other := netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"), netip.MustParseAddrPort("127.0.0.1:3")
+	good := diagReply{Family: unix.AF_INET, State: tcpEstablished, ID: newDiagID(local, remote), UID: 1002, Inode: 4711}
+	if uid, err := good.owner(local, remote); uid != 1002 || err != nil {
+		t.Errorf("uid %d, %v", uid, err)
+	}
+	orphan, waiting, stray := good, good, good
+	orphan.Inode, waiting.State, stray.ID = 0, 6, newDiagID(local, other)
+	for name, reply := range map[string]diagReply{"orphan": orphan, "TIME_WAIT": waiting, "another connection": stray} {
+		if uid, err := reply.owner(local, remote); err == nil {
+			t.Errorf("%s: uid %d", name, uid)
+		}
+	}
+}
+
 func TestParseDiag_RefusesBrokenAnswers(t *testing.T) {
 	for _, msg := range [][]byte{nil, make([]byte, 16), make([]byte, 200)} {
 		if reply, err := parseDiag(msg); err == nil {

@@ -74,7 +74,7 @@ func (s *Server) exchange(w http.ResponseWriter, r *http.Request, c Call) {
 	out.Body = s.body(w, r)
 	a := &answer{w: w, progress: s.limits.Progress, last: !r.ProtoAtLeast(1, 1)}
 	s.gateway.Serve(a, out, c)
-	if !a.wrote {
+	if !a.wrote && r.Context().Err() == nil {
 		s.refuse(w, r, refuse(http.StatusInternalServerError, "the gateway gave no answer"))
 	}
 }
@@ -96,7 +96,8 @@ type tooLarge struct {
 
 func (t tooLarge) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: t.limit} }
 
-// movingBody gives every Read its own deadline.
+// movingBody gives every Read its own deadline. At the end of the body net/http
+// lifts it, to read on and notice when the engine hangs up.
 type movingBody struct {
 	io.ReadCloser
 	conn     *http.ResponseController
@@ -107,12 +108,7 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	by := time.Now().Add(b.progress)
 	b.conn.SetReadDeadline(by)
 	b.conn.SetWriteDeadline(by) // the first Read writes "100 Continue"
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		// net/http goes on reading, to notice when the engine hangs up.
-		b.conn.SetReadDeadline(time.Time{})
-	}
-	return n, err
+	return b.ReadCloser.Read(p)
 }
 
 // answer is the Gateway's way to the engine: no hop-by-hop headers pass, and

@@ -247,6 +247,22 @@ func TestRequest_EndsStalledBody(t *testing.T) {
 	}
 }
 
+// A body may take longer than Progress as long as it moves.
+func TestRequest_WaitsForMovingBody(t *testing.T) {
+	g := &recorder{}
+	s := start(t, Config{Gateway: g, Forward: true, Limits: Limits{Progress: 400 * time.Millisecond}})
+	c := dial(t, s.Addr())
+	io.WriteString(c, "POST http://gt4.example/a HTTP/1.1\r\nHost: gt4.example\r\nContent-Length: 8\r\n\r\n")
+	tick := time.NewTicker(75 * time.Millisecond)
+	defer tick.Stop()
+	for range 7 {
+		<-tick.C
+		io.WriteString(c, "a")
+	}
+	status, body := send(t, c, bufio.NewReader(c), "b")
+	wantStatus(t, status, body, 200, "ok")
+}
+
 // The read deadline of the body must not outlive it: the service may take longer.
 func TestRequest_WaitsForSlowGateway(t *testing.T) {
 	g := &recorder{serve: func(w http.ResponseWriter, r *http.Request) {

@@ -174,23 +174,55 @@ func TestServer_ShutdownFinishesOpenExchanges(t *testing.T) {
 	}
 }
 
+// serving runs Serve and gives the end of its context and its result.
+func serving(t *testing.T, g *recorder, grace time.Duration) (s *Server, cancel func(), ended chan error) {
+	t.Helper()
+	ln, err := Listen("127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err = New(ln, Config{Gateway: g, Forward: true, Limits: Limits{Grace: grace}}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended = make(chan error, 1)
+	go func() { ended <- s.Serve(ctx) }()
+	return s, cancel, ended
+}
+
+func TestServer_ServeReturnsAfterOpenExchanges(t *testing.T) {
+	begun, finish := make(chan struct{}), make(chan struct{})
+	g := &recorder{serve: func(w http.ResponseWriter, r *http.Request) {
+		close(begun)
+		<-finish
+		io.WriteString(w, "finished")
+	}}
+	s, cancel, ended := serving(t, g, time.Minute)
+	c := dial(t, s.Addr())
+	io.WriteString(c, getThroughIt+"\r\n")
+	<-begun
+	cancel()
+	select {
+	case <-ended:
+		t.Error("Serve returned before the exchange ended")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(finish)
+	if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != 200 {
+		t.Errorf("got %v, %v", resp, err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
 func TestServer_GraceEndsWithHangingExchange(t *testing.T) {
 	begun := make(chan struct{})
 	g := &recorder{serve: func(w http.ResponseWriter, r *http.Request) {
 		close(begun)
 		<-r.Context().Done()
 	}}
-	ln, err := Listen("127.0.0.1:0", 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := New(ln, Config{Gateway: g, Forward: true, Limits: Limits{Grace: 50 * time.Millisecond}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
-	go func() { ended <- s.Serve(ctx) }()
+	s, cancel, ended := serving(t, g, 50*time.Millisecond)
 	c := dial(t, s.Addr())
 	io.WriteString(c, getThroughIt+"\r\n")
 	<-begun
