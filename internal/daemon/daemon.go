@@ -24,6 +24,7 @@ import (
 	"syscall"
 	"time"
 
+	"gsigw/internal/admin"
 	"gsigw/internal/config"
 	"gsigw/internal/gateway"
 	"gsigw/internal/intercept"
@@ -50,7 +51,7 @@ type Daemon struct {
 	started   *config.Config // what the listeners were made from
 	gateway   *gateway.Gateway
 	servers   []*intercept.Server
-	admin     *http.Server // nil: none
+	admin     *admin.Server // nil: none
 
 	reloading sync.Mutex
 	wiring    *wiring
@@ -116,12 +117,19 @@ func (d *Daemon) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	metrics := admin.NewMetrics(o.Version)
 	d.gateway, err = gateway.New(gateway.Config{
-		Log: d.log, Trace: trace, Now: d.now,
+		Log: d.log, Observer: metrics, Trace: trace, Now: d.now,
 		Replay: wssec.NewReplayCache(d.started.Replay.Entries, d.now),
 	}, w.state)
 	if err != nil {
 		return err
+	}
+	if ln := d.listeners[adminListener]; ln != nil {
+		if d.admin, err = admin.New(ln, metrics); err != nil {
+			return err
+		}
+		d.admin.Set(w.status())
 	}
 	return d.serve()
 }
@@ -204,6 +212,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, s := range d.servers {
 		running.Go(func() { stop(s.Serve(ctx)) })
+	}
+	if d.admin != nil {
+		running.Go(func() { stop(d.admin.Serve(ctx)) })
 	}
 	running.Go(func() { watch.run(ctx, hangUps, reload) })
 	running.Go(func() { d.notify.live(ctx) })

@@ -43,6 +43,9 @@ func (d *Daemon) reload(ctx context.Context) error {
 	for _, s := range d.servers {
 		s.SetCA(w.ca)
 	}
+	if d.admin != nil {
+		d.admin.Set(w.status())
+	}
 	d.level.Set(c.Log.Level)
 	d.wiring = w
 	d.warn(w)

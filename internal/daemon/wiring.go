@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/internal/admin"
 	"gsigw/internal/config"
 	"gsigw/internal/gateway"
 	"gsigw/internal/intercept"
@@ -89,9 +90,6 @@ func limits(l config.Limits) gateway.Limits {
 
 // trust opens the trust directory once for each belief that a route has.
 func (w *wiring) trust(ctx context.Context, p *policy.Policy, before *wiring) error {
-	if err := w.judgeTrust(); err != nil {
-		return err
-	}
 	w.anchors = map[belief]anchors{}
 	for name, r := range w.config.Routes {
 		b := w.belief(p.Route(name))
@@ -103,19 +101,6 @@ func (w *wiring) trust(ctx context.Context, p *policy.Policy, before *wiring) er
 			return err
 		}
 		w.anchors[b] = a
-	}
-	return nil
-}
-
-// judgeTrust refuses what the config can say and package trust does not do: a rule that is written down and not kept
-// would be worse than none.
-func (w *wiring) judgeTrust() error {
-	t := w.config.Trust
-	if t.SigningPolicy == config.Off {
-		return fmt.Errorf("daemon: trust.signing-policy: off is not available: a signing policy that is there binds")
-	}
-	if bits := t.Legacy.RSAMinBits; bits != 512 && bits != 1024 {
-		return fmt.Errorf("daemon: trust.legacy.rsa-min-bits: %d is not available: write 1024 or 512", bits)
 	}
 	return nil
 }
@@ -183,7 +168,19 @@ func (w *wiring) loadCA() error {
 	return nil
 }
 
-// files and directories that the config was read from, for the watcher.
+// status is what readiness is judged by.
+func (w *wiring) status() admin.Status {
+	return admin.Status{Routes: len(w.config.Routes), Credentials: w.named, Anchors: func() (expire []time.Time) {
+		for _, a := range w.anchors {
+			for _, ca := range a.store.Anchors() {
+				expire = append(expire, ca.NotAfter)
+			}
+		}
+		return expire
+	}}
+}
+
+// watched are the files and directories that everything was read from.
 func (w *wiring) watched() (dirs, files []string) {
 	c := w.config
 	dirs = []string{string(c.Trust.Dir)}
