@@ -1,6 +1,7 @@
 package gsi
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -185,7 +186,7 @@ func TestFile_Refuses(t *testing.T) {
 		p12, _ := pkcs12.Modern.Encode(u.Key, u.Leaf(), nil, "open sesame")
 		dir := t.TempDir()
 		f := PKCS12File(writeFile(t, dir+"/p12", p12, 0o600), writeFile(t, dir+"/pass", []byte("open barley"), 0o600), FileOptions{})
-		if _, err := f.Credential(t.Context()); err == nil || !strings.Contains(err.Error(), "passphrase") || strings.Contains(err.Error(), "barley") {
+		if _, err := f.Credential(t.Context()); err == nil || !strings.Contains(err.Error(), "does not open") || strings.Contains(err.Error(), "barley") {
 			t.Error(err)
 		}
 		f = PKCS12File(dir+"/p12", writeFile(t, dir+"/open", []byte("open sesame"), 0o644), FileOptions{})
@@ -327,6 +328,32 @@ func TestWriteProxyFile_Is0600AndInTheOrderOfTheGrid(t *testing.T) {
 	entries, _ := os.ReadDir(filepath.Dir(path))
 	if len(entries) != 1 {
 		t.Error("something is left behind:", entries)
+	}
+}
+
+func TestWriteProxyFile_RefusesAKeyThatLivesElsewhere(t *testing.T) {
+	u := user(t, "Jane", noon.AddDate(1, 0, 0))
+	path := filepath.Join(t.TempDir(), "proxy")
+	for name, c := range map[string]*Credential{
+		"elsewhere": {Chain: u.Chain, Key: struct{ crypto.Signer }{u.Key}},
+		"another's": {Chain: u.Chain, Key: user(t, "John", noon).Key},
+	} {
+		if err := WriteProxyFile(path, c); err == nil {
+			t.Error("written, the key is", name)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Error("left a file, the key is", name)
+		}
+	}
+	if err := WriteProxyFile(filepath.Join(path, "nowhere"), u); err == nil {
+		t.Error("written to a directory that is not there")
+	}
+	entry := filepath.Join(t.TempDir(), "directory")
+	if err := errors.Join(os.Mkdir(entry, 0o700), WriteProxyFile(entry, u)); err == nil {
+		t.Error("written in the place of a directory")
+	}
+	if left, _ := os.ReadDir(filepath.Dir(entry)); len(left) != 1 {
+		t.Error("something is left behind:", left)
 	}
 }
 

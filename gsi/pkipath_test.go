@@ -2,10 +2,6 @@ package gsi_test
 
 import (
 	"bytes"
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -80,35 +76,4 @@ func FuzzParsePKIPath(f *testing.F) {
 			t.Errorf("%d certificates", len(chain))
 		}
 	})
-}
-
-func TestVerifyLegacyRSA_AgreesWithCryptoRSA(t *testing.T) {
-	key := newPKI(t).User.Key.(*rsa.PrivateKey)
-	digest := sha256.Sum256([]byte("signed"))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, digest[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := gsi.VerifyLegacyRSA(&key.PublicKey, crypto.SHA256, digest[:], signature); err != nil {
-		t.Error(err)
-	}
-	other := digest
-	other[3] ^= 1
-	changed := slices.Clone(signature)
-	changed[7] ^= 1
-	for name, err := range map[string]error{
-		"another digest":   gsi.VerifyLegacyRSA(&key.PublicKey, crypto.SHA256, other[:], signature),
-		"changed":          gsi.VerifyLegacyRSA(&key.PublicKey, crypto.SHA256, digest[:], changed),
-		"another hash":     gsi.VerifyLegacyRSA(&key.PublicKey, crypto.MD5, digest[:16], signature),
-		"an unknown hash":  gsi.VerifyLegacyRSA(&key.PublicKey, crypto.SHA512, digest[:], signature),
-		"a short digest":   gsi.VerifyLegacyRSA(&key.PublicKey, crypto.SHA256, digest[:31], signature),
-		"a long signature": gsi.VerifyLegacyRSA(&key.PublicKey, crypto.SHA256, digest[:], append([]byte{0}, signature...)),
-		"larger than N":    gsi.VerifyLegacyRSA(&key.PublicKey, crypto.SHA256, digest[:], bytes.Repeat([]byte{0xff}, 256)),
-		"an exponent of 1": gsi.VerifyLegacyRSA(&rsa.PublicKey{N: key.N, E: 1}, crypto.SHA256, digest[:], signature),
-		"an even exponent": gsi.VerifyLegacyRSA(&rsa.PublicKey{N: key.N, E: 4}, crypto.SHA256, digest[:], signature),
-	} {
-		if err == nil {
-			t.Error("taken:", name)
-		}
-	}
 }

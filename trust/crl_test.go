@@ -1,8 +1,10 @@
 package trust_test
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -47,7 +49,16 @@ func TestVerify_Revocation(t *testing.T) {
 		"a part only": {write(func(*gridtest.PKI) gridtest.CRL {
 			return gridtest.CRL{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 28}, Critical: true, Value: []byte{0x30, 0}}}}
 		}), trust.CRLInvalid, trust.CRLInvalid},
+		"a part of one entry": {write(func(p *gridtest.PKI) gridtest.CRL {
+			return gridtest.CRL{Entries: []x509.RevocationListEntry{{SerialNumber: p.Host.Leaf().SerialNumber, RevocationTime: now,
+				ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 29}, Critical: true, Value: []byte{0x30, 0}}}}}}
+		}), trust.CRLInvalid, trust.CRLInvalid},
+		"a certificate": {eachFile(func(t *testing.T, path string) {
+			os.Remove(path)
+			os.Symlink("../ca.pem", path)
+		}), trust.CRLInvalid, trust.CRLInvalid},
 		"not a list":       {eachFile(func(t *testing.T, path string) { os.WriteFile(path, []byte("<html>"), 0o644) }), trust.CRLInvalid, trust.CRLInvalid},
+		"without end":      {endlessCRL, trust.CRLInvalid, trust.CRLInvalid},
 		"of another's key": {forgedCRL, trust.CRLInvalid, trust.CRLInvalid},
 		"a newer one beside an expired": {func(t *testing.T, p *gridtest.PKI) {
 			write(func(*gridtest.PKI) gridtest.CRL { return gridtest.CRL{ThisUpdate: now.Add(-2e13), NextUpdate: now} })(t, p)
@@ -70,6 +81,23 @@ func TestVerify_Revocation(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// endlessCRL puts a list there that does not say when the next is due.
+func endlessCRL(t *testing.T, pki *gridtest.PKI) {
+	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}
+	list := pkix.TBSCertificateList{Version: 1, Signature: algorithm, Issuer: pki.CA.Cert.Subject.ToRDNSequence(), ThisUpdate: now.Add(-1e10)}
+	list.Raw = must(asn1.Marshal(list))
+	digest := sha256.Sum256(list.Raw)
+	signature := must(pki.CA.Key.Sign(rand.Reader, digest[:], crypto.SHA256))
+	der := must(asn1.Marshal(pkix.CertificateList{TBSCertList: list, SignatureAlgorithm: algorithm,
+		SignatureValue: asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}}))
+	if parsed := must(x509.ParseRevocationList(der)); !parsed.NextUpdate.IsZero() {
+		t.Fatal("it has an end")
+	}
+	for _, hash := range pki.CA.Hashes() {
+		writePEM(t, filepath.Join(pki.TrustDir, hash+".r0"), "X509 CRL", der)
 	}
 }
 

@@ -102,3 +102,27 @@ func TestVerify_RefusesMD5AndShortKeysThatWereChanged(t *testing.T) {
 		refused(t, err, trust.BadSignature)
 	}
 }
+
+func TestVerify_BelowAShortKeyOnlyWhereItIsNamed(t *testing.T) {
+	at := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	strict := open(t, "testdata/gt4/certificates", trust.Options{AllowMD5: true})
+	named := open(t, "testdata/gt4/certificates", trust.Options{AllowRSA512: true})
+	both := open(t, "testdata/gt4/certificates", trust.Options{AllowRSA512: true, AllowMD5: true})
+	for _, digest := range []string{"sha1", "sha256", "md5"} {
+		chain := readChain(t, filepath.Join("testdata/short-keys", digest+".pem"))
+		_, err := strict.Verify(chain, at)
+		refused(t, err, trust.Algorithm)
+		if _, err := named.Verify(chain, at); (err == nil) == (digest == "md5") {
+			t.Errorf("%s: %v", digest, err)
+		}
+		id, err := both.Verify(chain, at)
+		if err != nil || id.Depth != 2 {
+			t.Errorf("%s: %+v, %v", digest, id, err)
+		}
+		changed := *chain[0]
+		changed.Signature = append([]byte{}, changed.Signature...)
+		changed.Signature[5] ^= 1
+		_, err = both.Verify([]*x509.Certificate{&changed, chain[1], chain[2]}, at)
+		refused(t, err, trust.BadSignature)
+	}
+}

@@ -34,6 +34,8 @@ func TestVerify_SigningPolicy(t *testing.T) {
 		"no right to sign":        {strings.Replace(block, "pos_rights globus CA:sign\n", "", 1) + `cond_subjects globus '"/O=Grid/*"'`, trust.SigningPolicy},
 		"negative right":          {strings.Replace(block, "pos_rights", "neg_rights", 1) + `cond_subjects globus '"/O=Grid/*"'`, trust.SigningPolicy},
 		"open quote":              {block + `cond_subjects globus '"/O=Grid/*`, trust.SigningPolicy},
+		"open inner quote":        {block + `cond_subjects globus '"/O=Grid/*" "/O=Grid'`, trust.SigningPolicy},
+		"two words":               {block + "cond_subjects globus '\"/O=Grid/*\"'\nglobus CA:sign", trust.SigningPolicy},
 		"something else":          {block + `cond_subjects globus '"/O=Grid/*"'` + "\nwhatever globus x", trust.SigningPolicy},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,6 +80,17 @@ func checkPolicy(t *testing.T, suffix, content string, code trust.Code) {
 	}
 	if code != "" {
 		refused(t, err, code)
+	}
+}
+
+func TestVerify_SaysWhichPolicyCannotBeRead(t *testing.T) {
+	pki := newPKI(t)
+	name := pki.CA.Hashes()[0] + ".namespaces"
+	os.WriteFile(filepath.Join(pki.TrustDir, name), []byte("nonsense"), 0o644)
+	_, err := open(t, pki.TrustDir, trust.Options{}).Verify(pki.User.Chain, now)
+	refused(t, err, trust.SigningPolicy)
+	if !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "cannot be read") {
+		t.Error(err)
 	}
 }
 

@@ -13,8 +13,6 @@ func (w *walk) checkProxy(path []*x509.Certificate, i int) error {
 	switch {
 	case cert.IsCA:
 		return refuse(EndEntityIsCA, cert, "make the proxy again", "is a proxy that poses as a CA")
-	case issuer.IsCA:
-		return refuse(EndEntityIsCA, issuer, "make proxies from end-entity certificates", "is a CA that issued a proxy")
 	case !gsi.ExtendsIssuer(cert):
 		return refuse(ProxySubject, cert, "make the proxy again", "is not the subject of its issuer and one CN more")
 	case issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageDigitalSignature == 0:

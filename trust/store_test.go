@@ -1,6 +1,8 @@
 package trust_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,6 +74,15 @@ func TestReload_WithoutTheDirectoryLeavesEverything(t *testing.T) {
 		t.Error("reloaded from nowhere")
 	}
 	if _, err := store.Verify(pki.User.Chain, now); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReload_StopsWithItsContext(t *testing.T) {
+	pki := newPKI(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := open(t, pki.TrustDir, trust.Options{}).Reload(ctx); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

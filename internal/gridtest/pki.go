@@ -276,6 +276,7 @@ type CRL struct {
 	ThisUpdate time.Time // zero: an hour ago
 	NextUpdate time.Time // zero: in a month
 	Revoked    []*x509.Certificate
+	Entries    []x509.RevocationListEntry // besides those
 	Extensions []pkix.Extension
 }
 
@@ -294,6 +295,7 @@ func (a *Authority) WriteCRL(dir string, c CRL) error {
 	if !c.NextUpdate.IsZero() {
 		list.NextUpdate = c.NextUpdate
 	}
+	list.RevokedCertificateEntries = c.Entries
 	for _, cert := range c.Revoked {
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: list.ThisUpdate})
