@@ -46,7 +46,7 @@ func (x *exchange) accept(ctx context.Context, r *received, pending wssec.Pendin
 	}
 	reply, err := open(r.Header.Get("Content-Type"), r.body, x.Limits.Message)
 	if err != nil {
-		return nil, &unverified{err}
+		return nil, &unverified{wssec.ReadError(err)}
 	}
 	verified, err := pending.Verify(ctx, reply.message, wssec.Expect{Role: wssec.Reply, Peer: signer(x.route)})
 	if isUnsigned(err) && reply.message.IsFault() {

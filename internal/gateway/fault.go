@@ -78,7 +78,7 @@ func unreadableRow(err error) (outcome, bool) {
 	o := outcome{result: resultMalformed, fault: *soap.Refusal(e.source, e.err)}
 	if x, ok := errors.AsType[*xmlscan.Error](e.err); ok {
 		o.class = string(x.Class)
-		if x.Limit == "message-bytes" {
+		if x.Limit == "message" {
 			o.status = http.StatusRequestEntityTooLarge
 		}
 	}
@@ -139,9 +139,6 @@ func unverifiedRow(err error) (outcome, bool) {
 // classOf is why a reply was refused.
 func classOf(err error) string {
 	if e, ok := errors.AsType[*wssec.Error](err); ok {
-		return string(e.Class)
-	}
-	if e, ok := errors.AsType[*xmlscan.Error](err); ok {
 		return string(e.Class)
 	}
 	return string(wssec.ClassMalformed)

@@ -48,8 +48,8 @@ func (x *exchange) receive() (*parcel, error) {
 		return nil, nil
 	}
 	h := x.request.Header
-	for _, name := range []string{"Content-Type", "Soapaction", "Content-Encoding"} {
-		if len(h[name]) > 1 {
+	for _, name := range []string{"Content-Type", "SOAPAction", "Content-Encoding"} {
+		if len(h.Values(name)) > 1 {
 			return nil, &malformed{reason: "the request has more than one " + name + " header"}
 		}
 	}
@@ -114,7 +114,7 @@ func (x *exchange) messageLimit() int64 {
 }
 
 func tooBig(limit int64) error {
-	return &malformed{reason: fmt.Sprintf("the message exceeds the limit message-bytes of %d", limit), tooBig: true}
+	return &malformed{reason: fmt.Sprintf("the message exceeds the limit message of %d", limit), tooBig: true}
 }
 
 func bodyError(err error) error {
