@@ -105,6 +105,11 @@ func (c callers) wantSecret() bool {
 }
 func (c callers) wantUID() bool { return c.any(func(r CallerRule) bool { return r.UID != nil }) }
 
+// mayInclude reports whether a request from p can satisfy any rule.
+func (c callers) mayInclude(p peer) bool {
+	return c.any(func(r CallerRule) bool { return r.UID == nil || p.known && p.uid == *r.UID })
+}
+
 // evidence is what a request shows of its sender.
 type evidence struct {
 	secret    string // presented, not yet believed

@@ -86,31 +86,61 @@ func isLocal(addr net.Addr) bool {
 	return addr.Network() == "unix" || addrPort(addr).Addr().IsLoopback()
 }
 
-// admitting bounds the open connections and learns each one's peer.
+// admitting learns each connection's peer and bounds how many are open.
 type admitting struct {
 	net.Listener
-	places chan struct{}
-	closed chan struct{}
-	close  func()
+	mayCall func(peer) bool
+	places  chan struct{}
+	// strangers are connections whose peer no rule admits: they get an answer,
+	// but not the places of those who may call.
+	strangers chan struct{}
+	closed    chan struct{}
+	close     func()
 }
 
-func newAdmitting(ln net.Listener, places int) *admitting {
+const maxStrangers = 16
+
+func newAdmitting(ln net.Listener, places int, mayCall func(peer) bool) *admitting {
 	closed := make(chan struct{})
-	return &admitting{ln, make(chan struct{}, places), closed, sync.OnceFunc(func() { close(closed) })}
+	return &admitting{
+		Listener: ln, mayCall: mayCall,
+		places: make(chan struct{}, places), strangers: make(chan struct{}, maxStrangers),
+		closed: closed, close: sync.OnceFunc(func() { close(closed) }),
+	}
 }
 
 func (l *admitting) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		p := findPeer(c)
+		places, ok := l.place(p)
+		if !ok {
+			c.Close()
+			continue
+		}
+		return &conn{c, p, sync.OnceFunc(func() { <-places })}, nil
+	}
+}
+
+// place waits for a free place; a stranger does not wait.
+func (l *admitting) place(p peer) (places chan struct{}, ok bool) {
+	if !l.mayCall(p) {
+		select {
+		case l.strangers <- struct{}{}:
+			return l.strangers, true
+		default:
+			return nil, false
+		}
+	}
 	select {
 	case l.places <- struct{}{}:
+		return l.places, true
 	case <-l.closed:
-		return nil, net.ErrClosed
+		return nil, false
 	}
-	c, err := l.Listener.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	return &conn{c, findPeer(c), sync.OnceFunc(func() { <-l.places })}, nil
 }
 
 func (l *admitting) Close() error {

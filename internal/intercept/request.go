@@ -151,6 +151,8 @@ func (a *answer) FlushError() error {
 	return http.NewResponseController(a.w).Flush()
 }
 
+// extend allows for one Progress more, which net/http may spend first on
+// waiting for the rest of a body that the Gateway did not read.
 func (a *answer) extend() {
-	http.NewResponseController(a.w).SetWriteDeadline(time.Now().Add(a.progress))
+	http.NewResponseController(a.w).SetWriteDeadline(time.Now().Add(2 * a.progress))
 }

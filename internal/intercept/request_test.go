@@ -247,6 +247,14 @@ func TestRequest_EndsStalledBody(t *testing.T) {
 	}
 }
 
+// A body that nobody reads and that never comes must not hold up the answer.
+func TestRequest_AnswersDespiteUnreadStalledBody(t *testing.T) {
+	g := &recorder{serve: func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "no need") }}
+	s := start(t, Config{Gateway: g, Forward: true, Limits: Limits{Progress: 50 * time.Millisecond}})
+	status, body := raw(t, s, "POST http://gt4.example/a HTTP/1.1", "Host: gt4.example", "Content-Length: 9", "", "123")
+	wantStatus(t, status, body, 200, "no need")
+}
+
 // A body may take longer than Progress as long as it moves.
 func TestRequest_WaitsForMovingBody(t *testing.T) {
 	g := &recorder{}

@@ -109,7 +109,7 @@ func New(ln net.Listener, cfg Config) (*Server, error) {
 	}
 	s.down = make(chan struct{})
 	s.downOnce = sync.OnceFunc(func() { close(s.down) })
-	s.listener = newAdmitting(ln, s.limits.Connections)
+	s.listener = newAdmitting(ln, s.limits.Connections, func(p peer) bool { return s.callers.Load().mayInclude(p) })
 	s.tunnels = newTunnels(s.limits.Tunnels)
 	s.tls = listenerTLS(cfg.TLS)
 	s.ca.Store(cfg.CA)
@@ -180,10 +180,10 @@ func (s *Server) httpServer(h http.Handler, errorLog *log.Logger) *http.Server {
 // deadline left by the request before must not hit this one.
 func (s *Server) bounded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, by := http.NewResponseController(w), time.Now().Add(s.limits.Progress)
-		conn.SetWriteDeadline(by)
+		conn, now := http.NewResponseController(w), time.Now()
+		conn.SetWriteDeadline(now.Add(2 * s.limits.Progress))
 		if r.ContentLength != 0 {
-			conn.SetReadDeadline(by)
+			conn.SetReadDeadline(now.Add(s.limits.Progress))
 		}
 		h.ServeHTTP(w, r)
 	})

@@ -121,6 +121,28 @@ func TestServer_BoundsConnections(t *testing.T) {
 	}
 }
 
+// Another user of the machine must not be able to keep the engine out.
+func TestServer_StrangersTakeNoPlaces(t *testing.T) {
+	g := &recorder{}
+	me := uint32(os.Geteuid())
+	s := start(t, Config{
+		Gateway: g, Forward: true, Callers: []CallerRule{{Name: "other", UID: new(me + 1)}},
+		Limits: Limits{Connections: 1, HeaderTime: time.Hour, Grace: time.Millisecond},
+	})
+	var last net.Conn
+	for range maxStrangers + 1 {
+		last = dial(t, s.Addr())
+	}
+	if _, err := io.ReadAll(last); err != nil {
+		t.Errorf("one stranger too many: %v", err)
+	}
+	if err := s.SetCallers([]CallerRule{{Name: "me", UID: new(me)}}); err != nil {
+		t.Fatal(err)
+	}
+	status, body := raw(t, s, strings.TrimSuffix(getThroughIt, "\r\n"), "", "")
+	wantStatus(t, status, body, 200, "ok")
+}
+
 func TestServer_EndsSlowHeadAndIdleConnection(t *testing.T) {
 	s := start(t, Config{Gateway: &recorder{}, Forward: true, Limits: Limits{HeaderTime: 50 * time.Millisecond, Idle: 50 * time.Millisecond}})
 	slow := dial(t, s.Addr())
