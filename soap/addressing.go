@@ -76,9 +76,8 @@ func misplaced(b *Block, format string, args ...any) error {
 
 func (m *Message) readAddress(b *Block) error {
 	a := &m.Addressing
-	known := map[string]*string{"To": &a.To, "Action": &a.Action, "MessageID": &a.MessageID, "From": &a.From, "ReplyTo": &a.ReplyTo, "FaultTo": &a.FaultTo, "RelatesTo": nil}
-	into, ok := known[b.Name.Local]
-	if !ok {
+	into := a.field(b.Name.Local)
+	if into == nil && b.Name.Local != "RelatesTo" {
 		return nil
 	}
 	n, err := m.Tree(&b.Element)
@@ -96,6 +95,25 @@ func (m *Message) readAddress(b *Block) error {
 		}
 	default:
 		*into = n.TrimmedText()
+	}
+	return nil
+}
+
+// field is where a header's text or address goes, nil for a header that has no such.
+func (a *Addressing) field(local string) *string {
+	switch local {
+	case "To":
+		return &a.To
+	case "Action":
+		return &a.Action
+	case "MessageID":
+		return &a.MessageID
+	case "From":
+		return &a.From
+	case "ReplyTo":
+		return &a.ReplyTo
+	case "FaultTo":
+		return &a.FaultTo
 	}
 	return nil
 }

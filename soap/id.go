@@ -86,10 +86,10 @@ func (e *Element) setID(s *xmlscan.Scanner) {
 		a := &s.Attrs[i]
 		switch typed, untyped := idKind(s, a); {
 		case typed && string(a.Local) == "Id":
-			e.ID, e.WSUID = string(xmlscan.AppendAttr(nil, a.Value)), true
+			e.ID, e.WSUID = a.Text(), true
 			return
 		case untyped && string(a.Local) == "Id":
-			e.ID = string(xmlscan.AppendAttr(nil, a.Value))
+			e.ID = a.Text()
 		}
 	}
 }

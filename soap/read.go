@@ -173,15 +173,14 @@ func (r *reader) end() {
 func (r *reader) attributes(b *Block) {
 	for i := range r.s.Attrs {
 		a := &r.s.Attrs[i]
-		value := func() string { return string(xmlscan.AppendAttr(nil, a.Value)) }
 		switch (Name{r.s.URI(a.Space), string(a.Local)}) {
 		case Name{Envelope11, "actor"}, Name{Envelope12, "role"}:
-			b.Role = value()
+			b.Role = a.Text()
 		case Name{Envelope11, "mustUnderstand"}, Name{Envelope12, "mustUnderstand"}:
-			v := value()
+			v := a.Text()
 			b.MustUnderstand = v == "1" || v == "true"
 		case Name{Addressing200508, "IsReferenceParameter"}:
-			v := value()
+			v := a.Text()
 			b.ReferenceParameter = v == "1" || v == "true"
 		}
 	}

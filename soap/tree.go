@@ -144,7 +144,7 @@ func (t *treeReader) node(scope *xmlscan.Scope) *Node {
 	n := &Node{Element: r.element(scope)}
 	for i := range t.s.Attrs {
 		a := &t.s.Attrs[i]
-		n.Attrs = append(n.Attrs, Attr{Name{t.s.URI(a.Space), string(a.Local)}, string(xmlscan.AppendAttr(nil, a.Value))})
+		n.Attrs = append(n.Attrs, Attr{Name{t.s.URI(a.Space), string(a.Local)}, a.Text()})
 	}
 	return n
 }

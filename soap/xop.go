@@ -90,7 +90,7 @@ func (x *xopReader) part() (*Part, error) {
 	href := ""
 	for i := range x.s.Attrs {
 		if a := &x.s.Attrs[i]; a.Is("href") {
-			href = string(xmlscan.AppendAttr(nil, a.Value))
+			href = a.Text()
 		}
 	}
 	if len(href) < 4 || !strings.EqualFold(href[:4], "cid:") {

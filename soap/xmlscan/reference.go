@@ -2,6 +2,7 @@ package xmlscan
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -42,11 +43,11 @@ func decodeRef(b []byte) (rune, bool) {
 	if digits[0] == 'x' {
 		digits, base = digits[1:], 16
 	}
-	r, ok := number(digits, base)
+	r, ok := codePoint(digits, base)
 	return r, ok && isChar(r)
 }
 
-func number(digits []byte, base rune) (rune, bool) {
+func codePoint(digits []byte, base rune) (rune, bool) {
 	var r rune
 	for _, c := range digits {
 		var d rune
@@ -87,6 +88,7 @@ func AppendAttr(dst, raw []byte) []byte {
 
 // appendDecoded resolves references and passes every literal byte through norm, which may drop the one behind it.
 func appendDecoded(dst, raw []byte, norm func(c, next byte) (byte, bool)) []byte {
+	dst = slices.Grow(dst, len(raw))
 	for i := 0; i < len(raw); i++ {
 		c := raw[i]
 		if c == '&' {

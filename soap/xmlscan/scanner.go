@@ -105,6 +105,24 @@ type Scanner struct {
 	fragment bool // the scan covers one element inside a document
 	rooted   bool // the root element was seen
 	inCData  bool
+	first    first
+}
+
+// first is room for what a small document needs, so that a scan of one costs a single allocation.
+type first struct {
+	attrs    [4]Attr
+	decls    [4]Decl
+	stack    [16]frame
+	names    [256]byte
+	uris     [8]string
+	bindings [12]binding
+	prefixes [64]byte
+}
+
+func (s *Scanner) makeRoom() {
+	f := &s.first
+	s.Attrs, s.Decls, s.stack, s.names = f.attrs[:0], f.decls[:0], f.stack[:0], f.names[:0]
+	s.uris, s.bindings, s.prefixes = f.uris[:0], f.bindings[:0], f.prefixes[:0]
 }
 
 // Attr is one attribute; Value is as written between the quotes.
@@ -118,6 +136,14 @@ type Attr struct {
 
 // Is reports whether the attribute has no namespace and this local name.
 func (a *Attr) Is(local string) bool { return a.Space == NoNamespace && string(a.Local) == local }
+
+// Text is the normalised value.
+func (a *Attr) Text() string {
+	if a.Plain {
+		return string(a.Value)
+	}
+	return string(AppendAttr(nil, a.Value))
+}
 
 // Decl is one namespace declaration; Prefix is empty for the default namespace.
 type Decl struct {
@@ -148,6 +174,7 @@ func NewElement(src Source, span Span, scope *Scope, l Limits) *Scanner {
 
 func newScanner(src Source, span Span, scope *Scope, l Limits) *Scanner {
 	s := &Scanner{limits: l.withDefaults(), src: src, window: 64 << 10, base: span.Start, end: span.End}
+	s.makeRoom()
 	s.spaces.init(scope)
 	if m, ok := src.(Memory); ok {
 		s.buf, s.memory = m[span.Start:span.End], true

@@ -20,8 +20,8 @@ const (
 
 // spaces knows the namespace names met so far and the bindings in force.
 type spaces struct {
-	uris     []string // by NS
-	numbers  map[string]NS
+	uris     []string      // by NS
+	numbers  map[string]NS // of uris, once they are many
 	bindings []binding
 	prefixes []byte // the prefixes of the bindings, end to end
 	outer    int    // how many bindings came with the scope
@@ -62,13 +62,12 @@ func (sc *Scope) Lookup(prefix string) (space string, ok bool) {
 }
 
 func (sp *spaces) init(scope *Scope) {
-	sp.uris = []string{"", xmlName, xmlnsName}
-	sp.numbers = map[string]NS{"": NoNamespace, xmlName: XMLSpace, xmlnsName: xmlnsSpace}
+	sp.uris = append(sp.uris, "", xmlName, xmlnsName)
 	if scope == nil {
 		return
 	}
 	for _, b := range scope.Bindings {
-		sp.bind([]byte(b.Prefix), sp.number([]byte(b.Space)))
+		bind(sp, b.Prefix, number(sp, b.Space))
 	}
 	sp.outer = len(sp.bindings)
 	sp.inherit = scope.XML
@@ -158,9 +157,9 @@ func (s *Scanner) Lookup(prefix []byte) (NS, bool) { return s.lookup(prefix) }
 // the attribute is written into the message. The prefix is declared where it does not stand for space already; the
 // value must need no escapes.
 func (s *Scanner) AddAttr(prefix, space, local, value string) {
-	n := s.number([]byte(space))
+	n := number(&s.spaces, space)
 	if in, ok := s.lookup([]byte(prefix)); !ok || in != n {
-		s.bind([]byte(prefix), n)
+		bind(&s.spaces, prefix, n)
 		s.Decls = append(s.Decls, Decl{[]byte(prefix), n})
 	}
 	s.Attrs = append(s.Attrs, Attr{Prefix: []byte(prefix), Local: []byte(local), Space: n, Value: []byte(value), Plain: true})
@@ -187,21 +186,39 @@ func (sp *spaces) lookup(prefix []byte) (NS, bool) {
 	return NoNamespace, false
 }
 
-func (sp *spaces) bind(prefix []byte, n NS) {
+func bind[T string | []byte](sp *spaces, prefix T, n NS) {
 	start := uint32(len(sp.prefixes))
 	sp.prefixes = append(sp.prefixes, prefix...)
 	sp.bindings = append(sp.bindings, binding{start, uint32(len(sp.prefixes)), n})
 }
 
 // number gives the NS of a name, known or new.
-func (sp *spaces) number(uri []byte) NS {
-	if n, ok := sp.numbers[string(uri)]; ok {
+func number[T string | []byte](sp *spaces, uri T) NS {
+	if n, ok := sp.find(string(uri)); ok {
 		return n
 	}
 	n := NS(len(sp.uris))
 	sp.uris = append(sp.uris, string(uri))
-	sp.numbers[string(uri)] = n
+	if sp.numbers != nil {
+		sp.numbers[string(uri)] = n
+	}
 	return n
+}
+
+// find looks through a few names one by one, and through many by their hash.
+func (sp *spaces) find(uri string) (NS, bool) {
+	if len(sp.uris) > 16 {
+		if sp.numbers == nil {
+			sp.numbers = map[string]NS{}
+			for i, u := range sp.uris {
+				sp.numbers[u] = NS(i)
+			}
+		}
+		n, ok := sp.numbers[uri]
+		return n, ok
+	}
+	i := slices.Index(sp.uris, uri)
+	return NS(i), i >= 0
 }
 
 // absolute reports whether a namespace name starts with a scheme (RFC 3986, section 3.1).

@@ -122,7 +122,7 @@ func (s *Scanner) declare(prefix []byte, a *Attr, at int) error {
 	if len(uri) > s.limits.NamespaceBytes {
 		return s.limitErr("namespace", s.limits.NamespaceBytes, at)
 	}
-	n := s.number(uri)
+	n := number(&s.spaces, uri)
 	if err := s.mayDeclare(prefix, uri, n, at); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (s *Scanner) declare(prefix []byte, a *Attr, at int) error {
 		}
 	}
 	s.Decls = append(s.Decls, Decl{prefix, n})
-	s.bind(prefix, n)
+	bind(&s.spaces, prefix, n)
 	if len(s.bindings) > s.limits.Namespaces || len(s.uris) > 8*s.limits.Namespaces {
 		return s.limitErr("namespaces", s.limits.Namespaces, at)
 	}
