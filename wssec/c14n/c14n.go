@@ -55,7 +55,8 @@ func ByURI(uri string) (Method, bool) {
 // Write reads s to its end and writes the canonical form of what it scans: an element (xmlscan.NewElement) or a
 // whole document (xmlscan.New). Errors are those of s and of w.
 func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
-	c := &writer{w: w, s: s, Method: m, list: prefixList(m.Prefixes), out: make([]byte, 0, bufferSize)}
+	c := &writer{w: w, s: s, Method: m, list: prefixList(m.Prefixes)}
+	c.makeRoom()
 	for c.err == nil {
 		kind, err := s.Next()
 		if err != nil {
@@ -70,7 +71,7 @@ func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	return c.err
 }
 
-const bufferSize = 16 << 10
+const bufferSize = 4 << 10
 
 type writer struct {
 	Method
@@ -87,6 +88,23 @@ type writer struct {
 	todo     []decl
 	order    []int // the attributes' order
 	content
+	first first
+}
+
+// first is room for what a small element needs, so that writing one costs a single allocation.
+type first struct {
+	out      [bufferSize]byte
+	rendered [8]rendering
+	prefixes [64]byte
+	marks    [16]mark
+	todo     [4]decl
+	order    [8]int
+}
+
+func (c *writer) makeRoom() {
+	f := &c.first
+	c.out, c.rendered, c.prefixes = f.out[:0], f.rendered[:0], f.prefixes[:0]
+	c.marks, c.todo, c.order = f.marks[:0], f.todo[:0], f.order[:0]
 }
 
 // rendering is a namespace declaration that an open element's canonical form has.
