@@ -71,7 +71,7 @@ func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	return c.err
 }
 
-const bufferSize = 4 << 10
+const bufferSize = 8 << 10
 
 type writer struct {
 	Method
@@ -93,7 +93,7 @@ type writer struct {
 
 // first is room for what a small element needs, so that writing one costs a single allocation.
 type first struct {
-	out      [bufferSize]byte
+	out      [512]byte
 	rendered [8]rendering
 	prefixes [64]byte
 	marks    [16]mark

@@ -32,7 +32,15 @@ func (c *writer) raw(b []byte) {
 
 func (c *writer) room(n int) {
 	if len(c.out)+n > cap(c.out) {
-		c.flush()
+		c.drain()
+	}
+}
+
+// drain empties the buffer, and takes one of the full size where the first was too small.
+func (c *writer) drain() {
+	c.flush()
+	if cap(c.out) < bufferSize {
+		c.out = make([]byte, 0, bufferSize)
 	}
 }
 
