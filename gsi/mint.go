@@ -131,6 +131,8 @@ func proxyKind(issuer *Credential, l Limits) (ProxyType, error) {
 		return "", fmt.Errorf("gsi: mint: no proxy type %q", kind)
 	case issuer.Leaf().IsCA:
 		return "", errors.New("gsi: mint: a CA issues no proxies")
+	case issuer.Leaf().KeyUsage != 0 && issuer.Leaf().KeyUsage&x509.KeyUsageDigitalSignature == 0:
+		return "", errors.New("gsi: mint: the issuer's key usage lacks digitalSignature: nobody would believe its proxies")
 	case above != EEC && above.Family() != kind.Family():
 		return "", fmt.Errorf("gsi: mint: a proxy of type %q cannot follow one of type %q", kind, above)
 	case above.Limited() && !kind.Limited():

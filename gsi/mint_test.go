@@ -160,6 +160,10 @@ func TestMint_Refuses(t *testing.T) {
 	pki := newPKI(t)
 	limited, legacy := mint(t, pki.User, gsi.Limits{Type: gsi.RFCLimited}), mint(t, pki.User, gsi.Limits{Type: gsi.Legacy})
 	ca := &gsi.Credential{Chain: []*x509.Certificate{pki.CA.Cert}, Key: pki.CA.Key}
+	encipherOnly, err := pki.CA.Issue(gridtest.Request{Name: gridtest.UserName, Change: func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment }})
+	if err != nil {
+		t.Fatal(err)
+	}
 	negative, zero := -1, 0
 	for name, test := range map[string]struct {
 		issuer *gsi.Credential
@@ -168,6 +172,7 @@ func TestMint_Refuses(t *testing.T) {
 	}{
 		"full under limited":         {limited, gsi.Limits{Type: gsi.RFC}, "limited"},
 		"independent under limited":  {limited, gsi.Limits{Type: gsi.RFCIndependent}, "limited"},
+		"issuer may not sign":        {encipherOnly, gsi.Limits{}, "digitalSignature"},
 		"mixed families":             {legacy, gsi.Limits{Type: gsi.RFC}, "cannot follow"},
 		"an end entity":              {pki.User, gsi.Limits{Type: gsi.EEC}, "no proxy type"},
 		"no such type":               {pki.User, gsi.Limits{Type: "rfc/unlimited"}, "no proxy type"},

@@ -46,19 +46,23 @@ func ParseName(der []byte) (Name, error) {
 // rdns splits the DER of a name into the DER of its RDNs.
 func rdns(der []byte) ([][]byte, error) {
 	var name asn1.RawValue
-	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 || name.Tag != asn1.TagSequence {
+	if rest, err := asn1.Unmarshal(der, &name); err != nil || len(rest) > 0 || !isUniversal(name, asn1.TagSequence) {
 		return nil, errors.New("gsi: the name is not a sequence")
 	}
 	var sets [][]byte
 	for rest := name.Bytes; len(rest) > 0; {
 		var set asn1.RawValue
 		var err error
-		if rest, err = asn1.Unmarshal(rest, &set); err != nil || set.Tag != asn1.TagSet {
+		if rest, err = asn1.Unmarshal(rest, &set); err != nil || !isUniversal(set, asn1.TagSet) {
 			return nil, errors.New("gsi: the name holds something other than sets")
 		}
 		sets = append(sets, set.FullBytes)
 	}
 	return sets, nil
+}
+
+func isUniversal(v asn1.RawValue, tag int) bool {
+	return v.Class == asn1.ClassUniversal && v.Tag == tag && v.IsCompound
 }
 
 func parseRDN(der []byte) (RDN, error) {

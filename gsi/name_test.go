@@ -142,3 +142,26 @@ func TestOneLine_ShowsWhatIsNotAName(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+func TestParseName_RefusesWhatIsNoName(t *testing.T) {
+	for what, der := range map[string]string{
+		"nothing":               "",
+		"a set":                 "310d300b06035504030c046a616e65",
+		"bytes after it":        "300f310d300b06035504030c046a616e6500",
+		"a sequence for a set":  "300f300d300b06035504030c046a616e65",
+		"a tagged set":          "300fb10d300b06035504030c046a616e65",
+		"a tagged sequence":     "b00f310d300b06035504030c046a616e65",
+		"an empty set":          "30023100",
+		"a type without value":  "30093107300506035504" + "03",
+		"half an attribute":     "300f310d300b06035504030c056a616e65",
+		"a number for the pair": "30053103020101",
+	} {
+		raw, err := hex.DecodeString(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name, err := gsi.ParseName(raw); err == nil {
+			t.Errorf("%s: %v", what, name)
+		}
+	}
+}

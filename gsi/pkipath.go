@@ -39,7 +39,7 @@ func MarshalPKIPath(chain []*x509.Certificate) []byte {
 func ParsePKIPath(der []byte, limit int) ([]*x509.Certificate, error) {
 	var path asn1.RawValue
 	rest, err := asn1.Unmarshal(der, &path)
-	if err != nil || path.Class != asn1.ClassUniversal || path.Tag != asn1.TagSequence || !path.IsCompound {
+	if err != nil || !isUniversal(path, asn1.TagSequence) {
 		return nil, errors.New("gsi: the PKIPath is not a SEQUENCE")
 	}
 	if len(rest) > 0 {

@@ -2,6 +2,8 @@ package gsi_test
 
 import (
 	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"os"
 	"testing"
@@ -62,6 +64,20 @@ func TestParseProxyCertInfo(t *testing.T) {
 		}
 		if e, err := info.Extension(); err != nil || !bytes.Equal(e.Value, der) || !e.Critical {
 			t.Errorf("%s: written as %x, %v", test.der, e.Value, err)
+		}
+	}
+}
+
+func TestProxyCertInfoOf_RefusesTwo(t *testing.T) {
+	rfc, err := (&gsi.ProxyCertInfo{Policy: gsi.Policy{Language: gsi.OIDInheritAll}}).Extension()
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft := rfc
+	draft.Id = gsi.OIDDraftProxyCertInfo
+	for _, pair := range [][]pkix.Extension{{rfc, rfc}, {rfc, draft}} {
+		if info, err := gsi.ProxyCertInfoOf(&x509.Certificate{Extensions: pair}); err == nil {
+			t.Errorf("took %+v", info)
 		}
 	}
 }

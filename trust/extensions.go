@@ -2,6 +2,7 @@ package trust
 
 import (
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
 
@@ -25,11 +26,14 @@ var understood = []asn1.ObjectIdentifier{
 	oidKeyUsage, oidBasicConstraints, oidSubjectAltName, oidCertificatePolicies, oidExtKeyUsage,
 }
 
-// checkCriticalExtensions refuses what is critical and not understood. Name
-// constraints are refused either way: the grid's names are DNs, and nothing
+// checkExtensions refuses what is critical and not understood, and an extension
+// that is there twice, since two readers could take one each. Name constraints are refused either way: the grid's names are DNs, and nothing
 // here checks those.
-func checkCriticalExtensions(cert *x509.Certificate, proxy bool) error {
-	for _, e := range cert.Extensions {
+func checkExtensions(cert *x509.Certificate, proxy bool) error {
+	for i, e := range cert.Extensions {
+		if slices.ContainsFunc(cert.Extensions[:i], func(before pkix.Extension) bool { return before.Id.Equal(e.Id) }) {
+			return refuse(Malformed, cert, "have it issued again", "has the extension %s twice", e.Id)
+		}
 		if e.Id.Equal(oidNameConstraints) {
 			return refuse(NameConstraints, cert, "trust a CA without them; bind this one by its signing_policy",
 				"has name constraints, which are not checked here")

@@ -8,8 +8,8 @@ import (
 
 // checkProxy checks the proxy path[i] against the certificate that issued it
 // (RFC 3820, sections 3 and 4.1).
-func (w *walk) checkProxy(path []*x509.Certificate, i int) error {
-	cert, issuer := path[i], path[i+1]
+func (w *walk) checkProxy(i int) error {
+	cert, issuer := w.path[i], w.path[i+1]
 	switch {
 	case cert.IsCA:
 		return refuse(EndEntityIsCA, cert, "make the proxy again", "is a proxy that poses as a CA")
@@ -20,21 +20,17 @@ func (w *walk) checkProxy(path []*x509.Certificate, i int) error {
 	case hasExtension(cert, oidSubjectAltName), hasExtension(cert, oidIssuerAltName): // sections 3.5 and 3.2
 		return refuse(ProxyExtension, cert, "make the proxy without alternative names", "is a proxy with an alternative name")
 	}
-	if err := checkProxyTypes(cert, issuer); err != nil {
+	if err := w.checkKind(i); err != nil {
 		return err
 	}
 	return checkProxyInfo(cert, i)
 }
 
-// checkProxyTypes refuses a proxy whose kind does not go with its issuer's.
-func checkProxyTypes(cert, issuer *x509.Certificate) error {
-	kind, err := gsi.Classify(cert)
-	if err != nil {
-		return refuse(Malformed, cert, "make the proxy again", "is not understood: %v", err)
-	}
-	above, err := gsi.Classify(issuer)
-	if err != nil {
-		return refuse(Malformed, issuer, "make the proxy again", "is not understood: %v", err)
+// checkKind refuses a proxy of a kind that does not go with its issuer's.
+func (w *walk) checkKind(i int) error {
+	cert, kind, above := w.path[i], w.kinds[i], gsi.EEC
+	if i+1 < len(w.kinds) {
+		above = w.kinds[i+1]
 	}
 	switch {
 	case kind.Restricted():

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 
 	"gsigw/gsi"
@@ -75,6 +76,16 @@ func TestReload_WithoutTheDirectoryLeavesEverything(t *testing.T) {
 	}
 	if _, err := store.Verify(pki.User.Chain, now); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestOpen_WaitsForNoPipeAndNoDirectory(t *testing.T) {
+	pki := newPKI(t)
+	if err := errors.Join(syscall.Mkfifo(filepath.Join(pki.TrustDir, "pipe.pem"), 0o600), os.Mkdir(filepath.Join(pki.TrustDir, "dir.0"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if problems := open(t, pki.TrustDir, trust.Options{}).Problems(); len(problems) != 2 {
+		t.Error(problems)
 	}
 }
 

@@ -18,22 +18,20 @@ func (s *Store) Verify(chain []*x509.Certificate, at time.Time) (*gsi.Identity, 
 	if err := w.checkSizes(chain); err != nil {
 		return nil, err
 	}
-	path, err := w.path(chain)
-	if err != nil {
+	if err := w.complete(chain); err != nil {
 		return nil, err
 	}
-	proxies, err := w.countProxies(path)
-	if err != nil {
+	if err := w.classify(); err != nil {
 		return nil, err
 	}
-	for i := len(path) - 1; i >= 0; i-- {
-		if err := w.checkCertificate(path, i, proxies); err != nil {
+	for i := len(w.path) - 1; i >= 0; i-- {
+		if err := w.checkCertificate(i); err != nil {
 			return nil, err
 		}
 	}
-	id, err := gsi.IdentityOf(path)
+	id, err := gsi.IdentityOf(w.path)
 	if err != nil {
-		return nil, refuse(Malformed, path[0], "have it issued again", "is not understood: %v", err)
+		return nil, refuse(Malformed, w.path[0], "have it issued again", "is not understood: %v", err)
 	}
 	return id, nil
 }
@@ -43,13 +41,15 @@ type walk struct {
 	state   *state
 	options Options
 	at      time.Time
+	path    []*x509.Certificate // from the leaf to the self-signed CA
+	kinds   []gsi.ProxyType     // of the proxies at the front of the path
 }
 
-// path completes the chain to a self-signed CA of the directory. A CA that the
+// complete makes the path: the chain up to a self-signed CA of the directory. A CA that the
 // chain brings along gives way to the one of its name in the directory.
-func (w *walk) path(chain []*x509.Certificate) ([]*x509.Certificate, error) {
+func (w *walk) complete(chain []*x509.Certificate) error {
 	if err := checkNames(chain); err != nil {
-		return nil, err
+		return err
 	}
 	path := slices.Clone(chain)
 	if last := len(path) - 1; last > 0 && selfIssued(path[last]) {
@@ -57,18 +57,19 @@ func (w *walk) path(chain []*x509.Certificate) ([]*x509.Certificate, error) {
 	}
 	for !selfIssued(path[len(path)-1]) {
 		if len(path) >= w.options.maxCertificates() {
-			return nil, w.tooMany()
+			return w.tooMany()
 		}
 		issuer := w.issuer(path[len(path)-1])
 		if issuer == nil {
-			return nil, unknownCA(path[len(path)-1])
+			return unknownCA(path[len(path)-1])
 		}
 		path = append(path, issuer)
 	}
 	if _, ok := w.state.byRaw[string(path[len(path)-1].Raw)]; !ok {
-		return nil, unknownCA(path[len(path)-1])
+		return unknownCA(path[len(path)-1])
 	}
-	return path, nil
+	w.path = path
+	return nil
 }
 
 func checkNames(chain []*x509.Certificate) error {
@@ -106,54 +107,52 @@ func unknownCA(cert *x509.Certificate) error {
 
 func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawIssuer, cert.RawSubject) }
 
-// countProxies counts the proxies at the front of the path. None may stand
-// behind the end entity.
-func (w *walk) countProxies(path []*x509.Certificate) (int, error) {
-	proxies := 0
-	for i, cert := range path {
-		t, err := gsi.Classify(cert)
-		if err != nil {
-			return 0, refuse(Malformed, cert, "have it issued again", "is not understood: %v", err)
-		}
-		if t == gsi.EEC {
+// classify notes the kinds of the proxies at the front of the path. None may
+// stand behind the end entity.
+func (w *walk) classify() error {
+	for i, cert := range w.path {
+		kind, err := gsi.Classify(cert)
+		switch {
+		case err != nil:
+			return refuse(Malformed, cert, "have it issued again", "is not understood: %v", err)
+		case kind == gsi.EEC:
 			continue
+		case len(w.kinds) < i:
+			return refuse(NotCA, w.path[i-1], "have it issued by a CA", "was issued by a proxy without being one")
 		}
-		if proxies < i {
-			return 0, refuse(NotCA, path[i-1], "have it issued by a CA", "was issued by a proxy without being one")
-		}
-		proxies++
+		w.kinds = append(w.kinds, kind)
 	}
-	if proxies >= len(path)-1 {
-		return 0, refuse(EndEntityIsCA, path[len(path)-1], "send the end-entity certificate too", "is a CA where an end entity should be")
+	if len(w.kinds) >= len(w.path)-1 {
+		return refuse(EndEntityIsCA, w.path[len(w.path)-1], "send the end-entity certificate too", "is a CA where an end entity should be")
 	}
-	return proxies, nil
+	return nil
 }
 
 // checkCertificate checks one certificate of the path and its link to the next.
-// The first proxies of the path are proxies, then come the end entity and CAs.
-func (w *walk) checkCertificate(path []*x509.Certificate, i, proxies int) error {
-	cert := path[i]
+// The end entity follows the proxies, and CAs follow the end entity.
+func (w *walk) checkCertificate(i int) error {
+	cert, endEntity := w.path[i], len(w.kinds)
 	if err := w.checkValidity(cert); err != nil {
 		return err
 	}
-	if err := checkCriticalExtensions(cert, i < proxies); err != nil {
+	if err := checkExtensions(cert, i < endEntity); err != nil {
 		return err
 	}
-	if i > proxies {
-		if err := checkCA(path, i, proxies); err != nil {
+	if i > endEntity {
+		if err := w.checkCA(i); err != nil {
 			return err
 		}
 	}
-	if i == len(path)-1 {
+	if i == len(w.path)-1 {
 		return nil // the CA is trusted for being in the directory
 	}
-	if err := w.checkSignature(cert, path[i+1]); err != nil {
+	if err := w.checkSignature(cert, w.path[i+1]); err != nil {
 		return err
 	}
-	if i < proxies {
-		return w.checkProxy(path, i)
+	if i < endEntity {
+		return w.checkProxy(i)
 	}
-	return w.checkIssued(cert, path[i+1], i == proxies)
+	return w.checkIssued(cert, w.path[i+1], i == endEntity)
 }
 
 // checkIssued checks what a CA issued.
@@ -171,16 +170,16 @@ func (w *walk) checkIssued(cert, ca *x509.Certificate, endEntity bool) error {
 	return w.checkRevocation(cert, ca)
 }
 
-func checkCA(path []*x509.Certificate, i, proxies int) error {
-	ca := path[i]
+func (w *walk) checkCA(i int) error {
+	ca := w.path[i]
 	switch {
 	case !ca.BasicConstraintsValid || !ca.IsCA:
-		return refuse(NotCA, ca, "have it issued by a CA", "is not a CA, but issued %s", gsi.OneLine(path[i-1].RawSubject))
+		return refuse(NotCA, ca, "have it issued by a CA", "is not a CA, but issued %s", gsi.OneLine(w.path[i-1].RawSubject))
 	case ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCertSign == 0:
 		return refuse(KeyUsage, ca, "ask the CA for one with keyCertSign", "may not sign certificates by its key usage")
 	}
 	below := 0 // CAs between this one and the end entity; self-issued ones are free
-	for _, cert := range path[proxies+1 : i] {
+	for _, cert := range w.path[len(w.kinds)+1 : i] {
 		if !selfIssued(cert) {
 			below++
 		}

@@ -107,6 +107,7 @@ func TestVerify_RefusesProxy(t *testing.T) {
 	zero := 0
 	rfc := proxy(t, pki, gsi.Limits{})
 	legacy := proxy(t, pki, gsi.Limits{Type: gsi.Legacy})
+	legacyLimited := proxy(t, pki, gsi.Limits{Type: gsi.LegacyLimited})
 	draft := proxy(t, pki, gsi.Limits{Type: gsi.Draft})
 	atEnd := proxy(t, pki, gsi.Limits{PathLen: &zero})
 	draftAtEnd := proxy(t, pki, gsi.Limits{Type: gsi.Draft, PathLen: &zero})
@@ -115,6 +116,11 @@ func TestVerify_RefusesProxy(t *testing.T) {
 	}})
 	nameOf := func(c *gsi.Credential, cns ...string) func(*x509.Certificate) {
 		return func(p *x509.Certificate) { p.RawSubject = extend(t, c.Leaf().RawSubject, cns...) }
+	}
+	asLegacy := func(c *gsi.Credential) func(*x509.Certificate) {
+		return func(p *x509.Certificate) {
+			p.RawSubject, p.ExtraExtensions = extend(t, c.Leaf().RawSubject, "proxy"), nil
+		}
 	}
 	withInfo := func(p gsi.ProxyCertInfo) func(*x509.Certificate) {
 		return func(c *x509.Certificate) { c.ExtraExtensions = []pkix.Extension{info(t, p)} }
@@ -159,18 +165,14 @@ func TestVerify_RefusesProxy(t *testing.T) {
 		"path length, further up":     {forge(t, atEnd, plain), plain, trust.PathLength},
 		"RFC under legacy":            {legacy, plain, trust.MixedTypes},
 		"RFC under draft":             {draft, plain, trust.MixedTypes},
-		"legacy under RFC":            {rfc, func(c *x509.Certificate) { nameOf(rfc, "proxy")(c); c.ExtraExtensions = nil }, trust.MixedTypes},
-		"legacy under draft":          {draft, func(c *x509.Certificate) { nameOf(draft, "proxy")(c); c.ExtraExtensions = nil }, trust.MixedTypes},
+		"legacy under RFC":            {rfc, asLegacy(rfc), trust.MixedTypes},
+		"legacy under draft":          {draft, asLegacy(draft), trust.MixedTypes},
 		"no proxy under a proxy":      {rfc, func(c *x509.Certificate) { c.ExtraExtensions = nil }, trust.NotCA},
 		"no proxy under a user":       {pki.User, func(c *x509.Certificate) { c.ExtraExtensions = nil }, trust.NotCA},
-		"full legacy under a limited": {proxy(t, pki, gsi.Limits{Type: gsi.LegacyLimited}), func(c *x509.Certificate) { c.RawSubject = nil }, trust.LimitedProxy},
+		"full legacy under a limited": {legacyLimited, asLegacy(legacyLimited), trust.LimitedProxy},
 	} {
 		t.Run(name, func(t *testing.T) {
-			change := test.change
-			if name == "full legacy under a limited" {
-				change = func(c *x509.Certificate) { nameOf(test.issuer, "proxy")(c); c.ExtraExtensions = nil }
-			}
-			_, err := store.Verify(forge(t, test.issuer, change).Chain, now)
+			_, err := store.Verify(forge(t, test.issuer, test.change).Chain, now)
 			refused(t, err, test.code)
 		})
 	}
@@ -234,6 +236,8 @@ func TestVerify_RefusesChain(t *testing.T) {
 	broken := *rfc.Leaf()
 	broken.Signature = bytes.Clone(broken.Signature)
 	broken.Signature[40] ^= 1
+	twice := *rfc.Leaf()
+	twice.Extensions = append(slices.Clone(twice.Extensions), twice.Extensions[0])
 	four := proxyOf(t, pki, proxyOf(t, pki, rfc, gsi.Limits{}), gsi.Limits{})
 	for name, test := range map[string]struct {
 		chain []*x509.Certificate
@@ -252,6 +256,8 @@ func TestVerify_RefusesChain(t *testing.T) {
 		"a CA in the middle":       {[]*x509.Certificate{rfc.Chain[0], rfc.Chain[1], pki.CA.Cert, pki.CA.Cert}, trust.NameChaining},
 		"a signature changed":      {[]*x509.Certificate{&broken, rfc.Chain[1]}, trust.BadSignature},
 		"too many":                 {append(slices.Clone(four.Chain), pki.CA.Cert), trust.TooLarge},
+		"an extension twice":       {[]*x509.Certificate{&twice, rfc.Chain[1]}, trust.Malformed},
+		"too many, whatever else":  {[]*x509.Certificate{rfc.Leaf(), rfc.Leaf(), rfc.Leaf(), rfc.Leaf(), rfc.Leaf()}, trust.TooLarge},
 		"too many with the CA":     {four.Chain, trust.TooLarge},
 	} {
 		t.Run(name, func(t *testing.T) {
