@@ -212,3 +212,12 @@ func mustURL(t *testing.T, s string) *url.URL {
 	}
 	return u
 }
+
+// hasIPv6 is false in many containers.
+func hasIPv6() bool {
+	ln, err := net.Listen("tcp6", "[::1]:0")
+	if err == nil {
+		ln.Close()
+	}
+	return err == nil
+}
