@@ -1,4 +1,4 @@
-package wssec
+package wssec_test
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
+	. "gsigw/wssec"
 )
 
 // FuzzVerify looks for a message that makes the verifier panic, or that it accepts with another payload than the

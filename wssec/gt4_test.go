@@ -1,7 +1,8 @@
-package wssec
+package wssec_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
 	"gsigw/trust"
+	. "gsigw/wssec"
 	"gsigw/wssec/c14n"
 )
 
@@ -52,7 +54,7 @@ func verifyBytes(v *Verifier, doc []byte, e Expect) (*Verified, error) {
 	if err != nil {
 		return nil, ReadError(err)
 	}
-	return v.Verify(nil, m, e)
+	return v.Verify(context.Background(), m, e)
 }
 
 func roleOf(file string) Role {
@@ -139,10 +141,10 @@ func body(m *soap.Message) *soap.Element { return &m.Body }
 
 func signedInfo(m *soap.Message) *soap.Element {
 	for _, b := range m.Blocks {
-		if isSecurity(b) {
+		if IsSecurity(b) {
 			if tree, err := m.Tree(&b.Element); err == nil {
-				if sig := tree.Child(dsig, "Signature"); sig != nil && sig.Child(dsig, "SignedInfo") != nil {
-					return &sig.Child(dsig, "SignedInfo").Element
+				if sig := tree.Child(DSig, "Signature"); sig != nil && sig.Child(DSig, "SignedInfo") != nil {
+					return &sig.Child(DSig, "SignedInfo").Element
 				}
 			}
 		}

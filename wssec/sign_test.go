@@ -1,4 +1,4 @@
-package wssec
+package wssec_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
 	"gsigw/trust"
+	. "gsigw/wssec"
 )
 
 const plainRequest = `<?xml version="1.0" encoding="UTF-8"?>
@@ -124,7 +125,7 @@ func TestSecure_LeavesEveryOtherByte(t *testing.T) {
 	m := parse(t, signed)
 	var cuts []soap.Change
 	for _, b := range m.Blocks {
-		if isSecurity(b) {
+		if IsSecurity(b) {
 			cuts = append(cuts, soap.Change{Span: b.Span})
 		}
 	}
@@ -162,7 +163,7 @@ func outline(n *soap.Node, depth int) string {
 
 func securityOutline(t *testing.T, doc string) (string, []soap.Name) {
 	m := parse(t, doc)
-	if !isSecurity(m.Blocks[0]) {
+	if !IsSecurity(m.Blocks[0]) {
 		t.Fatal("Security is not the first header block")
 	}
 	tree, err := m.Tree(&m.Blocks[0].Element)
@@ -177,7 +178,7 @@ func securityOutline(t *testing.T, doc string) (string, []soap.Name) {
 		names[c.ID] = c.Name
 	}
 	var signed []soap.Name
-	for _, r := range tree.Child(dsig, "Signature").Child(dsig, "SignedInfo").All(dsig, "Reference") {
+	for _, r := range tree.Child(DSig, "Signature").Child(DSig, "SignedInfo").All(DSig, "Reference") {
 		signed = append(signed, names[strings.TrimPrefix(r.Attr("", "URI"), "#")])
 	}
 	return outline(tree, 0), signed

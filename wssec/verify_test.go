@@ -1,4 +1,4 @@
-package wssec
+package wssec_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"gsigw/gsi"
 	"gsigw/soap"
 	"gsigw/trust"
+	. "gsigw/wssec"
 )
 
 // cut gives the first element of that qualified name, markup included.
@@ -124,7 +125,7 @@ var attacks = []attack{
 	{"XSLT transform", ClassAlgorithm, put(`xml-exc-c14n#"></ds:Transform>`, `http://www.w3.org/TR/1999/REC-xslt-19991116"></ds:Transform>`)},
 	{"two transforms", ClassAlgorithm, put(`<ds:Transform `, `<ds:Transform Algorithm="http://www.w3.org/2001/10/xml-exc-c14n#"></ds:Transform><ds:Transform `)},
 	{"unknown signature method", ClassAlgorithm, put("rsa-sha256", "hmac-sha256")},
-	{"MD5 digest", ClassAlgorithm, regex(`xmlenc#sha256`, dsigMore+"md5")},
+	{"MD5 digest", ClassAlgorithm, regex(`xmlenc#sha256`, DSigMore+"md5")},
 	{"reference to the whole document", ClassWrapped, regex(`URI="#id-[0-9a-f]*"`, `URI=""`)},
 	{"reference outside", ClassWrapped, regex(`URI="#id-[0-9a-f]*"`, `URI="http://localhost/x"`)},
 	{"reference by XPointer", ClassWrapped, regex(`URI="#id-[0-9a-f]*"`, `URI="#xpointer(/)"`)},
