@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"gsigw/gsi"
 	"gsigw/internal/gridtest"
@@ -87,12 +88,19 @@ func TestVerify_Revocation(t *testing.T) {
 // endlessCRL puts a list there that does not say when the next is due.
 func endlessCRL(t *testing.T, pki *gridtest.PKI) {
 	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}
-	list := pkix.TBSCertificateList{Version: 1, Signature: algorithm, Issuer: pki.CA.Cert.Subject.ToRDNSequence(), ThisUpdate: now.Add(-1e10)}
-	list.Raw = must(asn1.Marshal(list))
-	digest := sha256.Sum256(list.Raw)
+	list := must(asn1.Marshal(struct {
+		Version    int
+		Signature  pkix.AlgorithmIdentifier
+		Issuer     pkix.RDNSequence
+		ThisUpdate time.Time
+	}{1, algorithm, pki.CA.Cert.Subject.ToRDNSequence(), now.Add(-1e10)}))
+	digest := sha256.Sum256(list)
 	signature := must(pki.CA.Key.Sign(rand.Reader, digest[:], crypto.SHA256))
-	der := must(asn1.Marshal(pkix.CertificateList{TBSCertList: list, SignatureAlgorithm: algorithm,
-		SignatureValue: asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}}))
+	der := must(asn1.Marshal(struct {
+		List      asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}{asn1.RawValue{FullBytes: list}, algorithm, asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)}}))
 	if parsed := must(x509.ParseRevocationList(der)); !parsed.NextUpdate.IsZero() {
 		t.Fatal("it has an end")
 	}

@@ -89,15 +89,15 @@ func checkNames(chain []*x509.Certificate) error {
 // with its name it is the one whose key fits.
 func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
 	candidates := w.state.bySubject[string(cert.RawIssuer)]
-	for _, a := range candidates {
+	if len(candidates) == 0 {
+		return nil
+	}
+	for _, a := range candidates[1:] {
 		if w.checkSignature(cert, a.cert) == nil {
 			return a.cert
 		}
 	}
-	if len(candidates) == 0 {
-		return nil
-	}
-	return candidates[0].cert
+	return candidates[0].cert // its signature is checked with all others
 }
 
 func unknownCA(cert *x509.Certificate) error {

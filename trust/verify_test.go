@@ -290,3 +290,14 @@ func TestVerify_StretchesDatesByTheSkewOnly(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkVerify(b *testing.B) {
+	pki := newPKI(b)
+	store := open(b, pki.TrustDir, trust.Options{})
+	chain := proxy(b, pki, gsi.Limits{}).Chain
+	for b.Loop() {
+		if _, err := store.Verify(chain, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
