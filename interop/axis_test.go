@@ -1,87 +1,28 @@
 package interop
 
 import (
-	"bufio"
-	"bytes"
 	"io"
 	"net/http"
-	"os/exec"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"gsigw/internal/gridtest"
 )
 
 var axisJars = append([]string{"axis.jar", "axis-jaxrpc.jar", "axis-saaj.jar", "commons-discovery.jar", "wsdl4j.jar"}, wss4jJars...)
 
-// An axisService is java/AxisService.java running: an Axis 1.4 service behind WSS4J.
+// An axisService is java/AxisService.java running: an Axis 1.4 service behind WSS4J. It writes "caller DN" or "refused
+// REASON" for each request.
 type axisService struct {
-	port  string
-	lines <-chan string
+	*peer
+	port string
 }
 
-// startAxisService starts it over "plain" HTTP or "tls"; it ends with the test.
+// startAxisService starts it over "plain" HTTP or "tls".
 func startAxisService(t testing.TB, g *grid, transport string) *axisService {
 	t.Helper()
-	cmd := javaCommand(t, "AxisService", axisJars, nil, g.host, g.TrustDir, transport)
-	s := &axisService{lines: startPeer(t, cmd, true)}
-	s.port = strings.TrimPrefix(s.next(t), "port ")
-	return s
-}
-
-// next is the next line that the service writes: "caller DN" or "refused REASON" for each request.
-func (s *axisService) next(t testing.TB) string {
-	t.Helper()
-	return nextLine(t, s.lines)
-}
-
-// startPeer starts a program that runs until its standard input ends (endsWithInput) or it is killed, by the end of
-// the test at the latest. The channel brings the lines of its standard output, and of its standard error.
-func startPeer(t testing.TB, cmd *exec.Cmd, endsWithInput bool) <-chan string {
-	t.Helper()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, write := io.Pipe()
-	cmd.Stdout, cmd.Stderr = write, write
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := make(chan string, 1000)
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		defer close(lines)
-		for in := bufio.NewScanner(read); in.Scan(); {
-			lines <- in.Text()
-		}
-	})
-	t.Cleanup(func() {
-		in.Close()
-		if !endsWithInput {
-			cmd.Process.Kill()
-		}
-		cmd.Wait()
-		write.Close()
-		reading.Wait()
-	})
-	return lines
-}
-
-func nextLine(t testing.TB, lines <-chan string) string {
-	t.Helper()
-	select {
-	case line, open := <-lines:
-		if !open {
-			t.Fatal("the peer has ended")
-		}
-		return line
-	case <-time.After(time.Minute):
-		t.Fatal("the peer says nothing")
-	}
-	return ""
+	s := startPeer(t, javaCommand(t, "AxisService", axisJars, nil, g.host, g.TrustDir, transport))
+	return &axisService{s, strings.TrimPrefix(s.next(t), "port ")}
 }
 
 // callAxis runs the Axis client: add(number) at the URL, with WS-Addressing headers if a namespace is given.
@@ -98,7 +39,7 @@ func TestAxisServiceAlone(t *testing.T) {
 	request := wss4jSign(t, signingCase{credential: g.proxy(t), digest: "sha1", token: "pkipath"})
 	post := func(kind, message string) string {
 		url := "http://127.0.0.1:" + service.port + "/" + kind + "/services/Counter"
-		reply, err := http.Post(url, "text/xml", bytes.NewReader([]byte(message)))
+		reply, err := http.Post(url, "text/xml", strings.NewReader(message))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,5 +77,74 @@ func TestAxisServiceAlone(t *testing.T) {
 	url := "http://127.0.0.1:" + service.port + "/axis/services/Counter"
 	if out := callAxis(t, nil, url, "5"); !strings.Contains(out, "no wsse:Security header") {
 		t.Errorf("the client by itself got %q", out)
+	}
+}
+
+// Each way from a plain client to the secured service: the client gets its sum, the service sees the user.
+func TestGateway_AxisClientReachesSecuredAxisServiceAsUser(t *testing.T) {
+	g := newGrid(t)
+	proxy := g.proxy(t)
+	plain, tls := startAxisService(t, g, "plain"), startAxisService(t, g, "tls")
+	gateway := startGateway(t, g.config(proxy, `
+  plain:
+    target: http://localhost:`+plain.port+`/*
+    for: gt4
+    message: gsi-message
+    addressing: 2004/03
+    loopback: true
+  tls:
+    target: https://localhost:`+tls.port+`/*
+    upgrade: true
+    message: gsi-message
+    addressing: 2005/08
+    loopback: true
+`))
+	for _, c := range []struct {
+		name       string
+		service    *axisService
+		jvm        []string
+		url        string
+		addressing []string
+	}{
+		{"http without addressing", plain, gateway.httpProxy(), "http://localhost:" + plain.port, nil},
+		{"http with 2004/03", plain, gateway.httpProxy(), "http://localhost:" + plain.port, []string{wsaNS}},
+		{"http upgraded to TLS", tls, gateway.httpProxy(), "http://localhost:" + tls.port, nil},
+		{"CONNECT", tls, gateway.httpsProxy(t), "https://localhost:" + tls.port, nil},
+		{"CONNECT with 2005/08", tls, gateway.httpsProxy(t), "https://localhost:" + tls.port, []string{"http://www.w3.org/2005/08/addressing"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := callAxis(t, c.jvm, c.url+"/axis/services/Counter", "0", c.addressing...)
+			after := callAxis(t, c.jvm, c.url+"/axis/services/Counter", "5", c.addressing...)
+			if !strings.HasPrefix(before, "result ") || !strings.HasPrefix(after, "result ") || before == after {
+				t.Errorf("the client got %q, then %q\n%s", before, after, gateway.rest())
+			}
+			for range 2 {
+				if said := c.service.next(t); said != "caller "+gridtest.UserName {
+					t.Errorf("the service says %q", said)
+				}
+			}
+		})
+	}
+}
+
+// A reply that does not hold gives the client a SOAP fault, and never the false answer.
+func TestGateway_AxisClientGetsFaultForBadReply(t *testing.T) {
+	g := newGrid(t)
+	service := startAxisService(t, g, "plain")
+	gateway := startGateway(t, g.config(g.proxy(t), `
+  counter:
+    target: http://localhost:`+service.port+`/*
+    message: gsi-message
+    addressing: 2004/03
+    loopback: true
+`))
+	for _, kind := range []string{"tampered", "unsigned", "mixed-up"} {
+		out := callAxis(t, gateway.httpProxy(), "http://localhost:"+service.port+"/"+kind+"/services/Counter", "5")
+		if !strings.HasPrefix(out, "fault ") || !strings.Contains(out, "FailedCheck") {
+			t.Errorf("%s: the client got %q\n%s", kind, out, gateway.rest())
+		}
+		if said := service.next(t); said != "caller "+gridtest.UserName {
+			t.Errorf("%s: the service says %q", kind, said)
+		}
 	}
 }
