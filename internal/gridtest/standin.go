@@ -54,7 +54,9 @@ type StandInOptions struct {
 	Authorized  []string           // DNs that may call; none: everyone who is trusted
 	Now         func() time.Time   // nil: time.Now
 	Listener    net.Listener       // nil: a loopback port
-	Seen        func(Seen)         // hears of every request that was served; may be nil
+	Seen        func(Seen)         // hears of every request before it is answered; may be nil
+	// Tap wraps the connections, with TLS both outside and inside of it; nil: none. Client certificates go unseen then.
+	Tap func(net.Conn) net.Conn
 }
 
 // Seen is what the service knows of one request.
@@ -97,10 +99,31 @@ func (s *StandIn) listen() (err error) {
 			return fmt.Errorf("gridtest: %w", err)
 		}
 	}
+	s.tap()
 	if s.options.TLS {
 		s.listener = tls.NewListener(s.listener, s.tlsConfig())
+		s.tap()
 	}
 	return nil
+}
+
+func (s *StandIn) tap() {
+	if s.options.Tap != nil {
+		s.listener = tapped{s.listener, s.options.Tap}
+	}
+}
+
+type tapped struct {
+	net.Listener
+	wrap func(net.Conn) net.Conn
+}
+
+func (t tapped) Accept() (net.Conn, error) {
+	c, err := t.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return t.wrap(c), nil
 }
 
 func (s *StandIn) tlsConfig() *tls.Config {

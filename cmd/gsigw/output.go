@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gsigw/soap"
+	"gsigw/soap/xmlscan"
+)
+
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// stdin reads the whole of standard input; an empty one is a mistake, not a document.
+func stdin(c *cobra.Command) (xmlscan.Memory, error) {
+	b, err := io.ReadAll(c.InOrStdin())
+	if err != nil {
+		return nil, fmt.Errorf("cannot read standard input: %w", err)
+	}
+	if len(b) == 0 {
+		return nil, usagef("nothing on standard input: give the document with < FILE")
+	}
+	return b, nil
+}
+
+// placed puts line and column to what the scanner has against a document.
+func placed(src xmlscan.Source, err error) error {
+	e, ok := errors.AsType[*xmlscan.Error](err)
+	if !ok {
+		return err
+	}
+	line, column := soap.Place(src, e.Offset)
+	return fmt.Errorf("the document %s (line %d, column %d)", e.Msg, line, column)
+}
+
+// timeFlag is a point in time as RFC 3339 writes it.
+type timeFlag struct{ time.Time }
+
+func (f *timeFlag) String() string {
+	if f.IsZero() {
+		return ""
+	}
+	return f.Format(time.RFC3339)
+}
+
+func (f *timeFlag) Type() string { return "TIME" }
+
+func (f *timeFlag) Set(s string) error {
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04Z07:00", time.DateOnly} {
+		if t, err := time.Parse(layout, strings.TrimSpace(s)); err == nil {
+			f.Time = t.UTC()
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no time: write it like 2026-11-21T18:49:52Z", s)
+}
+
+// now is the time of the flag, or the time of day.
+func (f *timeFlag) now() time.Time {
+	if f.IsZero() {
+		return time.Now()
+	}
+	return f.Time
+}
+
+// choice is a flag with a few words to choose from.
+type choice struct {
+	word  string
+	words []string
+}
+
+func (f *choice) String() string { return f.word }
+func (f *choice) Type() string   { return strings.Join(f.words, "|") }
+
+func (f *choice) Set(s string) error {
+	for _, w := range f.words {
+		if s == w {
+			f.word = s
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is not a choice: write %s", s, strings.Join(f.words, ", "))
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"gsigw/gsi"
+	"gsigw/internal/gridtest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"gsigw": main})
+}
+
+// TestScript runs testdata/script: each command's success, refusal, mistakes in its use, and JSON. $PKI is a test PKI
+// with proxies, $GT4 the captures of a GT4 container.
+func TestScript(t *testing.T) {
+	gt4, err := filepath.Abs("../../wssec/testdata/gt4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("GT4", gt4)
+			e.Setenv("PKI", filepath.Join(e.WorkDir, "pki"))
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			return makePKI(filepath.Join(e.WorkDir, "pki"))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"refused": refusedWith, "exits": exits, "prints": prints},
+	})
+}
+
+// makePKI adds the user's proxies to a test PKI.
+func makePKI(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	p, err := gridtest.NewPKI(dir, gridtest.PKIOptions{})
+	if err != nil {
+		return err
+	}
+	for name, l := range map[string]gsi.Limits{
+		"proxy.pem":   {Type: gsi.RFC, Lifetime: time.Hour},
+		"limited.pem": {Type: gsi.RFCLimited, Lifetime: time.Hour},
+		"expired.pem": {Type: gsi.RFC, Lifetime: time.Minute, Now: time.Now().Add(-30 * time.Minute)},
+	} {
+		c, err := p.Proxy(l)
+		if err != nil {
+			return err
+		}
+		if _, err := p.WriteProxy(name, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exits runs gsigw and wants an exit code: exits 2 gsigw proxy. Its streams are those of the last command for stdout
+// and stderr.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if err != nil {
+		code = strings.TrimPrefix(err.Error(), "exit status ")
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// refusedWith runs gsigw on a file and wants exit code 1, nothing on standard output, and one line on standard error
+// with a class: refused digest in.xml verify --trust ...
+func refusedWith(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: refused CLASS FILE ARGUMENTS...")
+	}
+	var out, errs strings.Builder
+	in := strings.NewReader(ts.ReadFile(args[1]))
+	if code := command(in, &out, &errs, args[2:]...); code != exitFailed {
+		ts.Fatalf("exit code %d, want 1: %s", code, &errs)
+	}
+	if out.Len() > 0 {
+		ts.Fatalf("a refused message was printed: %s", &out)
+	}
+	if want := "reason=" + args[0] + ": "; !strings.HasPrefix(errs.String(), want) || strings.Count(errs.String(), "\n") != 1 {
+		ts.Fatalf("stderr is %q, want one line with %s", errs.String(), want)
+	}
+}
+
+// prints wants standard output to be a file but for the line end that every file in an archive has.
+func prints(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: prints FILE")
+	}
+	if got, want := ts.ReadFile("stdout")+"\n", ts.ReadFile(args[0]); got != want {
+		ts.Fatalf("got  %swant %s", got, want)
+	}
+}

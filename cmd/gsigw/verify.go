@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"gsigw/gsi"
+	"gsigw/soap"
+	"gsigw/soap/xmlscan"
+	"gsigw/wssec"
+)
+
+type verifyFlags struct {
+	trust, relatesTo, peer  string
+	decryptKey, replayState string
+	at                      timeFlag
+	role, print             choice
+	require                 []string
+	asJSON                  bool
+	legacy                  legacyFlags
+}
+
+func verifyCommand() *cobra.Command {
+	f := &verifyFlags{
+		role:  choice{"request", []string{"request", "reply"}},
+		print: choice{"message", []string{"message", "body", "text"}},
+	}
+	c := &cobra.Command{
+		Use:   "verify --trust DIR < in",
+		Short: "Verify a signed SOAP message and print what was signed",
+		Long: `Verifies the signed SOAP message on standard input: signature, digests, the signer's certificate chain, timestamp,
+and that everything is signed that must be. It prints what was signed and nothing else: the signed headers and Body as
+they were digested, in an envelope; or Body alone, or its text. A Body that is still encrypted is printed as such. What
+an engine would get of it may be less: the gateway refuses content that depends on unsigned namespace declarations. A
+message that is refused gives one line on stderr, reason=CLASS: words, and exit code 1; CLASS is one
+of digest, signature, untrusted, identity, expired, replay, relates-to, unsigned-part, wrapped, malformed, algorithm,
+duplicate-id, dtd, limit, no-security, decrypt.
+
+Without --peer every trusted signer will do. A reply's RelatesTo must be signed, and is compared where --relates-to says
+with what. Whether the message was seen before is not checked.`,
+		Example: `  gsigw verify --trust /etc/grid-security/certificates < request.xml
+  gsigw verify --trust certificates --role reply --relates-to uuid:7d51... --peer '/O=Grid/CN=host/grid.example.org' < reply.xml
+  gsigw verify --trust certificates --at 2026-11-21T18:49:52Z --print text --require body,timestamp,to < capture.xml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return refused(c, verify(c, f))
+		},
+	}
+	f.flags(c)
+	return c
+}
+
+func (f *verifyFlags) flags(c *cobra.Command) {
+	fs := c.Flags()
+	fs.StringVar(&f.trust, "trust", "", "grid trust directory")
+	fs.Var(&f.at, "at", "verify as of this time (RFC 3339); default: now")
+	fs.Var(&f.role, "role", "what the message is: a reply must relate to its request")
+	fs.StringVar(&f.relatesTo, "relates-to", "", "the MessageID that the reply must answer")
+	fs.StringVar(&f.peer, "peer", "", "the one subject that may have signed, /C=../CN=..; a proxy signs for its owner")
+	fs.StringVar(&f.decryptKey, "decrypt-key", "", "comes with a later release")
+	fs.StringVar(&f.replayState, "replay-state", "", "comes with a later release")
+	fs.StringSliceVar(&f.require, "require", nil, "parts that must be there and signed besides those that always must: body, timestamp, to, action, from, message-id, reply-to, fault-to, relates-to, or {namespace}local")
+	fs.Var(&f.print, "print", "what to print")
+	fs.BoolVar(&f.asJSON, "json", false, "print JSON: who signed what and when")
+	f.legacy.flags(c)
+	c.MarkFlagRequired("trust")
+}
+
+func (f *verifyFlags) check() error {
+	switch {
+	case f.decryptKey != "":
+		return usagef("--decrypt-key comes with a later release: decryption comes with the issue on message security")
+	case f.replayState != "":
+		return usagef("--replay-state comes with a later release: it comes with the issue on message security")
+	case f.relatesTo != "" && f.role.word != "reply":
+		return usagef("--relates-to is for replies: add --role reply")
+	}
+	return nil
+}
+
+func verify(c *cobra.Command, f *verifyFlags) error {
+	store, err := openTrust(c, f.trust, f.legacy)
+	if err != nil {
+		return err
+	}
+	expect, err := f.expect()
+	if err != nil {
+		return err
+	}
+	src, err := stdin(c)
+	if err != nil {
+		return err
+	}
+	m, err := soap.Read(src, soap.Limits{})
+	if err != nil {
+		return unread(src, err)
+	}
+	if expect.Require, err = required(f.require, m); err != nil {
+		return err
+	}
+	v := &wssec.Verifier{Trust: store, Now: f.at.now, Algorithms: wssec.Algorithms{
+		SHA1: true, MD5: f.legacy.md5, MinRSABits: f.legacy.bits,
+	}}
+	verified, err := v.Verify(c.Context(), m, expect)
+	if err != nil {
+		return err
+	}
+	if f.asJSON {
+		return printJSON(c.OutOrStdout(), verifiedFacts(verified))
+	}
+	return f.printVerified(c, verified)
+}
+
+func (f *verifyFlags) expect() (wssec.Expect, error) {
+	e := wssec.Expect{RelatesTo: f.relatesTo}
+	if f.role.word == "reply" {
+		e.Role = wssec.Reply
+	}
+	if f.peer == "" {
+		return e, nil
+	}
+	if _, err := gsi.ParseDN(f.peer); err != nil {
+		return e, usagef("--peer: %v", err)
+	}
+	e.Peer = func(id *gsi.Identity) error {
+		if !id.Matches(f.peer) {
+			return fmt.Errorf("signed by %s, not by %s", id.DN, f.peer)
+		}
+		return nil
+	}
+	return e, nil
+}
+
+// required turns the words of --require into names.
+func required(words []string, m *soap.Message) ([]soap.Name, error) {
+	addressing := map[string]string{
+		"to": "To", "action": "Action", "from": "From", "message-id": "MessageID", "reply-to": "ReplyTo",
+		"fault-to": "FaultTo", "relates-to": "RelatesTo",
+	}
+	var names []soap.Name
+	for _, w := range words {
+		space, local, isName := strings.Cut(strings.TrimPrefix(w, "{"), "}")
+		switch {
+		case w == "body":
+			names = append(names, soap.Name{Space: m.Version.Space(), Local: "Body"})
+		case w == "timestamp":
+			names = append(names, soap.Name{Space: soap.WSU, Local: "Timestamp"})
+		case addressing[w] != "":
+			names = append(names, soap.Name{Space: dialect(m), Local: addressing[w]})
+		case strings.HasPrefix(w, "{") && isName && local != "":
+			names = append(names, soap.Name{Space: space, Local: local})
+		default:
+			return nil, usagef("--require: %q is no part: write body, timestamp, an addressing header such as message-id, or {namespace}local", w)
+		}
+	}
+	return names, nil
+}
+
+// dialect is the message's, or one for a message without: its headers are missing in every dialect.
+func dialect(m *soap.Message) string {
+	if m.Addressing.Dialect == "" {
+		return soap.Addressing200508
+	}
+	return m.Addressing.Dialect
+}
+
+func (f *verifyFlags) printVerified(c *cobra.Command, v *wssec.Verified) error {
+	var out bytes.Buffer // whole before a byte is printed: what fails late must print nothing
+	switch f.print.word {
+	case "message":
+		if err := v.WriteCanonical(&out); err != nil {
+			return err
+		}
+	case "body":
+		if err := v.WriteBody(&out); err != nil {
+			return err
+		}
+	case "text":
+		text, err := v.Text()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(&out, text)
+	}
+	_, err := out.WriteTo(c.OutOrStdout())
+	return err
+}
+
+// refused prints a refusal in its own form.
+func refused(c *cobra.Command, err error) error {
+	e, ok := errors.AsType[*wssec.Error](err)
+	if !ok {
+		return err
+	}
+	words := strings.Join(strings.Fields(strings.TrimPrefix(e.Error(), "wssec: ")), " ")
+	fmt.Fprintf(c.ErrOrStderr(), "reason=%s: %s\n", e.Class, words)
+	return errSaid
+}
+
+// unread is the refusal of a message that could not be read, with the place.
+func unread(src xmlscan.Source, err error) error {
+	return &wssec.Error{Class: wssec.ReadError(err).Class, Msg: placed(src, err).Error()}
+}
+
+type messageFacts struct {
+	Signer    string        `json:"signer"` // OpenSSL one-line form
+	Type      gsi.ProxyType `json:"type"`
+	Limited   bool          `json:"limited"`
+	Depth     int           `json:"depth"`
+	MessageID string        `json:"message_id,omitempty"`
+	Created   time.Time     `json:"created"`
+	Expires   time.Time     `json:"expires"`
+	Fault     bool          `json:"fault"`
+	Parts     []string      `json:"parts"` // what was signed: {namespace}local
+}
+
+func verifiedFacts(v *wssec.Verified) messageFacts {
+	f := messageFacts{
+		Signer: v.Signer.DN, Type: v.Signer.Type, Limited: v.Signer.Limited, Depth: v.Signer.Depth,
+		MessageID: v.MessageID, Created: v.Created.UTC(), Expires: v.Expires.UTC(), Fault: v.IsFault(), Parts: []string{},
+	}
+	for _, p := range v.Parts() {
+		f.Parts = append(f.Parts, p.String())
+	}
+	return f
+}
