@@ -71,7 +71,7 @@ func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	return c.err
 }
 
-const bufferSize = 8 << 10
+const bufferSize = 16 << 10
 
 type writer struct {
 	Method

@@ -36,7 +36,10 @@ func (c *writer) room(n int) {
 	}
 }
 
-// drain empties the buffer, and takes one of the full size where the first was too small.
+// drain empties the buffer, and takes one of the full size where the first was too small. It is kept out
+// of line so that room goes in line.
+//
+//go:noinline
 func (c *writer) drain() {
 	c.flush()
 	if cap(c.out) < bufferSize {

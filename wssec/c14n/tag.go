@@ -106,7 +106,9 @@ func (c *writer) written(prefix []byte) xmlscan.NS {
 
 // declare writes the declarations, by prefix.
 func (c *writer) declare() {
-	slices.SortFunc(c.todo, func(a, b decl) int { return bytes.Compare(a.prefix, b.prefix) })
+	if len(c.todo) > 1 {
+		slices.SortFunc(c.todo, func(a, b decl) int { return bytes.Compare(a.prefix, b.prefix) })
+	}
 	for _, d := range c.todo {
 		at := uint32(len(c.prefixes))
 		c.prefixes = append(c.prefixes, d.prefix...)
@@ -129,10 +131,14 @@ func (c *writer) attributes(apex bool) {
 	}
 	attrs := c.s.Attrs
 	c.order = c.order[:0]
+	inOrder := true
 	for i := range attrs {
 		c.order = append(c.order, i)
+		inOrder = inOrder && (i == 0 || c.compare(&attrs[i-1], &attrs[i]) < 0)
 	}
-	slices.SortFunc(c.order, func(i, j int) int { return c.compare(&attrs[i], &attrs[j]) })
+	if !inOrder {
+		slices.SortFunc(c.order, func(i, j int) int { return c.compare(&attrs[i], &attrs[j]) })
+	}
 	for _, i := range c.order {
 		a := &attrs[i]
 		c.byte(' ')
