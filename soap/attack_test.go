@@ -45,7 +45,7 @@ func attacks() map[string]string {
 	const decls = 126
 	manyDecls := list(decls, func(i int) string { return fmt.Sprintf(` xmlns:p%d="u:%[1]d"`, i) })
 	uri := "urn:" + strings.Repeat("x", 400)
-	prefix := strings.Repeat("p", 500)
+	prefix := strings.Repeat("p", 250)
 	longHeader := func(in string) string {
 		var b strings.Builder
 		fmt.Fprintf(&b, `<e:Envelope xmlns:e="%s" xmlns:a="%s"%s><e:Header>`, Envelope11, Addressing200508, list(100, func(i int) string { return fmt.Sprintf(` xmlns:p%d="u:%[1]d"`, i) }))

@@ -2,6 +2,7 @@ package soap
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"gsigw/soap/xmlscan"
@@ -204,5 +205,14 @@ func TestTree_JoinsTextInPieces(t *testing.T) {
 	n, err := m.Tree(&m.Body)
 	if err != nil || n.Text != "a\n\n\n<&&\n" || n.Children[0].Text != "no" {
 		t.Errorf("%v %q", err, n.Text)
+	}
+}
+
+func TestRead_ErrorsQuoteOnlyTheStartOfALongName(t *testing.T) {
+	long := strings.Repeat("n", 10_000)
+	for _, doc := range []string{`<` + long + `/>`, `<` + long, `<` + long + `></b>`, `<a></` + long + `>`, envelope(Envelope11, `<`+long+`/>`), `<a ` + long + `/>`, `<a ` + long + `="" ` + long + `=""/>`, `<` + long + `:a/>`, `<a xmlns="` + long + `"/>`} {
+		if _, err := Read(xmlscan.Memory(doc), Limits{}); err == nil || len(err.Error()) > 500 {
+			t.Errorf("%.20s: %.600v", doc, err)
+		}
 	}
 }

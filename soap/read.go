@@ -107,7 +107,7 @@ func (r *reader) envelope() error {
 	case Name{Envelope12, "Envelope"}:
 		r.m.Version = V12
 	default:
-		return r.fail("is no SOAP envelope: its root element is %s", e.Name)
+		return r.fail("is no SOAP envelope: its root element is %.200s", e.Name)
 	}
 	if e.Empty {
 		return r.fail("has no Body")
@@ -129,7 +129,7 @@ func (r *reader) part() error {
 		r.m.Body, r.body = e, true
 		r.open = &r.m.Body
 	default:
-		return r.fail("has %s where Header or Body must stand, each once and in that order", e.Name)
+		return r.fail("has %.200s where Header or Body must stand, each once and in that order", e.Name)
 	}
 	return nil
 }

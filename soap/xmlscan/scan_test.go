@@ -73,7 +73,7 @@ var wellFormed = []string{
 	"\xef\xbb\xbf<a/>", "\xef\xbb\xbf<?xml version='1.0'?><a/>", "<a>\ufeff</a>",
 	`<p:a xmlns:p="urn:p"/>`, `<a xmlns="urn:a"><b xmlns=""/></a>`, `<p:a xmlns:p="urn:p"><p:b xmlns:p="urn:q" p:c=""/></p:a>`, `<a xmlns:xml="http://www.w3.org/XML/1998/namespace" xml:lang="en"/>`,
 	`<a xml:space="x" space="y"/>`, `<a b:c="1" d:c="2" c="3" xmlns:b="urn:b" xmlns:d="urn:d"/>`, `<a xmlns="urn:a" b="1" p:b="2" xmlns:p="urn:a"/>`, `<xmla xmlb="1"/>`, `<xsd:xml xmlns:xsd="http://x"/>`,
-	`<a xmlns="u+-.1:"/>`, `<a xmlns:p="urn:&#x70;" p:b=""/>`, `<a><b/><c></c>d</a>`, `<a xmlns:p="urn:p" p:b1=""` + many(20) + `/>`,
+	`<a xmlns:` + strings.Repeat("p", 256) + `="urn:p"/>`, `<a xmlns="u+-.1:"/>`, `<a xmlns:p="urn:&#x70;" p:b=""/>`, `<a><b/><c></c>d</a>`, `<a xmlns:p="urn:p" p:b1=""` + many(20) + `/>`,
 }
 
 func TestScanner_AcceptsWellFormed(t *testing.T) {
@@ -113,6 +113,7 @@ func TestScanner_Refuses(t *testing.T) {
 			`<a xmlns:xmlns="urn:x"/>`, `<a xmlns:xmlns="http://www.w3.org/2000/xmlns/"/>`, `<a xmlns:p="http://www.w3.org/2000/xmlns/"/>`, `<a xmlns="http://www.w3.org/2000/xmlns/"/>`, `<xmlns:a/>`, `<a><b xmlns:p="urn:p"/><p:c/></a>`, `<a><b xmlns:p="urn:p"></b><p:c/></a>`,
 			`<a xmlns="urn:a" xmlns="urn:a"/>`, `<a xmlns:p="urn:a" xmlns:p="urn:b"/>`, `<a p:b="" p:b="" xmlns:p="urn:p"/>`, `<a p:b="" q:b="" xmlns:p="urn:p" xmlns:q="urn:p"/>`, `<a p:b="" q:b="" xmlns:p="urn:p" xmlns:q="urn:&#112;"/>`,
 			`<p:a xmlns:p="urn:p"></q:a>`, `<p:a xmlns:p="urn:p" xmlns:q="urn:p"></q:a>`, `<p:a xmlns:p="urn:p"></a>`,
+			`<a xmlns:` + strings.Repeat("p", 257) + `="urn:p"/>`,
 			`<a xmlns="relative"/>`, `<a xmlns:p="/x"/>`, `<a xmlns=":x"/>`, `<a xmlns="1:x"/>`, `<a xmlns="#x"/>`, `<a xmlns=" urn:x"/>`,
 		},
 		xmlscan.DTD: {

@@ -128,7 +128,7 @@ func (s *Scanner) declare(prefix []byte, a *Attr, at int) error {
 	}
 	for _, d := range s.Decls {
 		if bytes.Equal(d.Prefix, prefix) {
-			return s.fail(Malformed, at, "declares the prefix %q twice in one tag", prefix)
+			return s.fail(Malformed, at, "declares the prefix %s twice in one tag", prefix)
 		}
 	}
 	s.Decls = append(s.Decls, Decl{prefix, n})
@@ -139,8 +139,13 @@ func (s *Scanner) declare(prefix []byte, a *Attr, at int) error {
 	return nil
 }
 
+// MaxPrefix bounds the bytes of a prefix: who looks for prefixes in text that comes in pieces must keep no more.
+const MaxPrefix = 256
+
 func (s *Scanner) mayDeclare(prefix, uri []byte, n NS, at int) error {
 	switch {
+	case len(prefix) > MaxPrefix:
+		return s.fail(Malformed, at, "declares a prefix longer than %d bytes", MaxPrefix)
 	case string(prefix) == "xmlns" || n == xmlnsSpace:
 		return s.fail(Malformed, at, "declares the reserved prefix or namespace xmlns")
 	case (string(prefix) == "xml") != (n == XMLSpace):

@@ -15,9 +15,6 @@ type content struct {
 	scratch []byte
 }
 
-// longestPrefix bounds what is kept of a possible prefix from token to token.
-const longestPrefix = 256
-
 // checkText looks at a piece of character data.
 func (c *writer) checkText(raw []byte, literal bool) error {
 	if c.Unwritten == nil {
@@ -31,7 +28,7 @@ func (c *writer) checkText(raw []byte, literal bool) error {
 		t.scratch = xmlscan.AppendText(t.scratch, raw)
 	}
 	end := len(t.scratch)
-	start := max(end-longestPrefix, end-len(lastName(t.scratch)))
+	start := max(end-xmlscan.MaxPrefix, end-len(lastName(t.scratch)))
 	t.tail = append(t.tail[:0], t.scratch[start:end]...)
 	return c.checkNames(t.scratch)
 }
