@@ -2,6 +2,9 @@ package c14n
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"strings"
 	"testing"
 
 	"gsigw/soap/xmlscan"
@@ -106,4 +109,36 @@ func FuzzWrite_IsIdempotent(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWrite_ReportsNamesInContentWithoutADeclaration(t *testing.T) {
+	long := strings.Repeat("p", xmlscan.MaxPrefix)
+	for _, c := range []struct{ name, content, prefix string }{
+		{"text", `<b>q:x</b>`, "q"},
+		{"text in the middle", `<b>see (q:x)</b>`, "q"},
+		{"a reference in the prefix", `<b>&#x71;:x</b>`, "q"},
+		{"a reference for the colon", `<b>q&#58;x</b>`, "q"},
+		{"CDATA", `<b><![CDATA[q]]>:x</b>`, "q"},
+		{"a comment inside", `<b>q<!-- -->:x</b>`, "q"},
+		{"the longest prefix, in pieces", `<b>` + long[:100] + `<!-- -->` + long[100:] + `<!-- -->:x</b>`, long},
+		{"an attribute", `<b c="q:x"/>`, "q"},
+		{"a type without a prefix", `<b xmlns:xsi="` + xsi + `" xsi:type="x"/>`, ""},
+		{"a declaration that is written elsewhere only", `<q:b/><b>q:x</b>`, "q"},
+		{"bound to another name inside", `<q:b><b xmlns:q="urn:other">q:x</b></q:b>`, "q"},
+		{"a prefix that is written", `<q:b>q:x</q:b>`, "none"},
+		{"a prefix that nothing declares", `<b>z:x http://x</b>`, "none"},
+		{"the prefix xml", `<b>xml:lang</b>`, "none"},
+		{"a name in two elements", `<b>q<c/>:x</b>`, "none"},
+	} {
+		reported := "none"
+		m := Method{Exclusive: true, Unwritten: func(prefix, space string) error {
+			reported = prefix
+			return errors.New("unwritten")
+		}}
+		doc := `<n:a xmlns:n="urn:n" xmlns="urn:d" xmlns:q="urn:q" xmlns:` + long + `="urn:long">` + strings.ReplaceAll(strings.ReplaceAll(c.content, "<b", "<n:b"), "</b", "</n:b") + `</n:a>`
+		err := Write(io.Discard, xmlscan.New(xmlscan.Memory(doc), xmlscan.Limits{}), m)
+		if reported != c.prefix || (err != nil) != (c.prefix != "none") {
+			t.Errorf("%s: reported %q, %v", c.name, reported, err)
+		}
+	}
 }
