@@ -13,9 +13,9 @@ import (
 
 // crl is a revocation list with what was found out about it when it was read.
 type crl struct {
-	file    string
 	list    *x509.RevocationList
 	revoked map[string]bool // serial numbers
+	file    string          // set with the state, as is
 	signers map[string]bool // by the DER of a CA of the directory: did it sign this?
 }
 
@@ -33,7 +33,7 @@ func parseCRL(data []byte) (*crl, error) {
 	if list.NextUpdate.IsZero() {
 		return nil, errors.New("the revocation list does not say when the next is due")
 	}
-	c := &crl{list: list, revoked: map[string]bool{}, signers: map[string]bool{}}
+	c := &crl{list: list, revoked: map[string]bool{}}
 	return c, c.index()
 }
 
@@ -102,33 +102,47 @@ func (w *walk) checkRevocation(cert, ca *x509.Certificate) error {
 		return nil
 	}
 	const remedy = "fetch the CA's revocation list again, for instance with fetch-crl"
-	for _, stem := range w.state.stems(ca) {
-		if w.state.brokenCRL[stem] {
-			return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: the list of its CA cannot be read")
-		}
-	}
-	var newest *crl
-	unusable := false
-	for _, c := range w.state.crls[string(ca.RawSubject)] {
-		if !c.signedBy(ca) {
-			unusable = unusable || !c.signedByAnother()
-			continue
-		}
-		unusable = true // unless one of them is valid already
+	lists, doubtful := w.lists(ca)
+	for _, c := range lists {
 		if c.revoked[serialKey(cert.SerialNumber)] {
 			return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.RawSubject), "was revoked by its CA")
 		}
-		if !c.list.ThisUpdate.After(w.at.Add(w.options.Skew)) && (newest == nil || c.list.ThisUpdate.After(newest.list.ThisUpdate)) {
-			newest = c
-		}
 	}
+	newest := w.newest(lists)
 	switch {
-	case newest == nil && unusable:
-		return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: no list of its CA is signed by it and valid already")
+	case newest == nil && (doubtful || len(lists) > 0):
+		return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: no list of its CA can be read, is signed by it and valid already")
 	case newest == nil && w.options.CRL == CRLRequire:
 		return refuse(CRLMissing, cert, remedy, "is not known to be unrevoked: its CA has no revocation list")
 	case newest != nil && !w.at.Before(newest.list.NextUpdate):
 		return refuse(CRLExpired, cert, remedy, "is not known to be unrevoked: the list of its CA was due for renewal at %s", newest.list.NextUpdate.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// lists returns the lists that the CA signed, and whether there is one that
+// might be its own but cannot be used.
+func (w *walk) lists(ca *x509.Certificate) (signed []*crl, doubtful bool) {
+	for _, stem := range w.state.stems(ca) {
+		doubtful = doubtful || w.state.brokenCRL[stem]
+	}
+	for _, c := range w.state.crls[string(ca.RawSubject)] {
+		if c.signedBy(ca) {
+			signed = append(signed, c)
+		} else if !c.signedByAnother() {
+			doubtful = true
+		}
+	}
+	return signed, doubtful
+}
+
+// newest returns the latest of the lists that hold already.
+func (w *walk) newest(lists []*crl) (newest *crl) {
+	for _, c := range lists {
+		holds := !c.list.ThisUpdate.After(w.at.Add(w.options.Skew))
+		if holds && (newest == nil || c.list.ThisUpdate.After(newest.list.ThisUpdate)) {
+			newest = c
+		}
+	}
+	return newest
 }

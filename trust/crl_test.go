@@ -58,6 +58,9 @@ func TestVerify_Revocation(t *testing.T) {
 			os.Remove(path)
 			os.Symlink("../ca.pem", path)
 		}), trust.CRLInvalid, trust.CRLInvalid},
+		"not a list beside a good one": {func(t *testing.T, p *gridtest.PKI) {
+			os.WriteFile(filepath.Join(p.TrustDir, p.CA.Hashes()[0]+".r0"), []byte("<html>"), 0o644)
+		}, "", ""},
 		"not a list":       {eachFile(func(t *testing.T, path string) { os.WriteFile(path, []byte("<html>"), 0o644) }), trust.CRLInvalid, trust.CRLInvalid},
 		"without end":      {endlessCRL, trust.CRLInvalid, trust.CRLInvalid},
 		"of another's key": {forgedCRL, trust.CRLInvalid, trust.CRLInvalid},

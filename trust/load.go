@@ -176,9 +176,10 @@ func (st *state) add(f *file) {
 			st.brokenCRL[f.stem] = true
 			return
 		}
-		f.crl.file = f.name
-		issuer := string(f.crl.list.RawIssuer)
-		st.crls[issuer] = append(st.crls[issuer], f.crl)
+		c := *f.crl // an older state may hold what was kept
+		c.file, c.signers = f.name, map[string]bool{}
+		issuer := string(c.list.RawIssuer)
+		st.crls[issuer] = append(st.crls[issuer], &c)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -87,6 +88,30 @@ func TestOpen_WaitsForNoPipeAndNoDirectory(t *testing.T) {
 	if problems := open(t, pki.TrustDir, trust.Options{}).Problems(); len(problems) != 2 {
 		t.Error(problems)
 	}
+}
+
+func TestReload_DisturbsNoVerifyThatRuns(t *testing.T) {
+	pki := newPKI(t)
+	store := open(t, pki.TrustDir, trust.Options{})
+	for _, hash := range pki.CA.Hashes() {
+		os.WriteFile(filepath.Join(pki.TrustDir, hash+".r0"), []byte("half a list"), 0o644)
+	}
+	var verifying sync.WaitGroup
+	for range 2 {
+		verifying.Go(func() {
+			for range 20 {
+				if _, err := store.Verify(pki.User.Chain, now); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 20 {
+		if err := store.Reload(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	verifying.Wait()
 }
 
 func TestReload_StopsWithItsContext(t *testing.T) {

@@ -45,8 +45,8 @@ type walk struct {
 	kinds   []gsi.ProxyType     // of the proxies at the front of the path
 }
 
-// complete makes the path: the chain up to a self-signed CA of the directory. A CA that the
-// chain brings along gives way to the one of its name in the directory.
+// complete makes the path: the chain up to a self-signed CA of the directory. A
+// CA that the chain brings along gives way to the one of its name there.
 func (w *walk) complete(chain []*x509.Certificate) error {
 	if err := checkNames(chain); err != nil {
 		return err
