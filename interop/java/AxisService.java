@@ -50,6 +50,8 @@ public final class AxisService {
         if (!tls) {
             return HttpServer.create(anyPort, 0);
         }
+        // Bouncy Castle, which canl puts first, makes X25519 keys that Java's TLS cannot use.
+        System.setProperty("jdk.tls.namedGroups", "secp256r1");
         PEMCredential host = new PEMCredential(hostCredential, (char[]) null);
         SSLContext context = SSLContext.getInstance("TLS");
         context.init(new KeyManager[] {host.getKeyManager()}, null, null);
