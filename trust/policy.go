@@ -61,42 +61,58 @@ func (w *walk) checkSigningPolicy(cert, ca *x509.Certificate) error {
 // parseSigningPolicy reads Globus's EACL format: blocks of access_id_CA,
 // pos_rights and cond_subjects.
 func parseSigningPolicy(data []byte) (policy, error) {
-	p := policy{}
-	issuer, maySign := "", false
+	e := eacl{policy: policy{}}
 	lines := bufio.NewScanner(bytes.NewReader(data))
 	for n := 1; lines.Scan(); n++ {
 		words, err := splitQuoted(lines.Text())
+		if err == nil && len(words) > 0 {
+			err = e.add(words)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		if len(words) == 0 {
-			continue
-		}
-		if len(words) != 3 {
-			return nil, fmt.Errorf("line %d: %d words instead of 3", n, len(words))
-		}
-		switch keyword, value := words[0], words[2]; {
-		case keyword == "access_id_CA" && strings.EqualFold(words[1], "x509") && strings.HasPrefix(value, "/"):
-			issuer, maySign = value, false
-		case keyword == "pos_rights" && words[1] == "globus" && value == "CA:sign" && issuer != "":
-			maySign = true
-		case keyword == "cond_subjects" && words[1] == "globus" && maySign:
-			globs, err := splitQuoted(value)
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", n, err)
-			}
-			for _, glob := range globs {
-				subject, err := globToRegexp(glob)
-				if err != nil {
-					return nil, fmt.Errorf("line %d: %w", n, err)
-				}
-				p = append(p, permission{issuer, subject})
-			}
-		default:
-			return nil, fmt.Errorf("line %d: %q does not belong there", n, strings.Join(words[:2], " "))
-		}
 	}
-	return p, lines.Err()
+	return e.policy, lines.Err()
+}
+
+// eacl is a policy as its lines are read.
+type eacl struct {
+	policy  policy
+	issuer  string // of the block
+	maySign bool
+}
+
+func (e *eacl) add(words []string) error {
+	if len(words) != 3 {
+		return fmt.Errorf("%d words instead of 3", len(words))
+	}
+	switch keyword, authority, value := words[0], words[1], words[2]; {
+	case keyword == "access_id_CA" && strings.EqualFold(authority, "x509") && strings.HasPrefix(value, "/"):
+		e.issuer, e.maySign = value, false
+		return nil
+	case keyword == "pos_rights" && authority == "globus" && value == "CA:sign" && e.issuer != "":
+		e.maySign = true
+		return nil
+	case keyword == "cond_subjects" && authority == "globus" && e.maySign:
+		return e.permit(value)
+	default:
+		return fmt.Errorf("%q does not belong there", keyword+" "+authority)
+	}
+}
+
+func (e *eacl) permit(globs string) error {
+	patterns, err := splitQuoted(globs)
+	if err != nil {
+		return err
+	}
+	for _, glob := range patterns {
+		subject, err := globToRegexp(glob)
+		if err != nil {
+			return err
+		}
+		e.policy = append(e.policy, permission{e.issuer, subject})
+	}
+	return nil
 }
 
 // splitQuoted splits at blanks outside of quotes, single or double, and drops

@@ -14,7 +14,6 @@ package trust
 
 import (
 	"context"
-	"crypto/x509"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,12 +115,3 @@ type Anchor struct {
 
 // Anchors lists the CAs of the directory, by subject.
 func (s *Store) Anchors() []Anchor { return s.state.Load().anchorList() }
-
-// Certificates returns the CA certificates of the directory.
-func (s *Store) Certificates() []*x509.Certificate {
-	var certs []*x509.Certificate
-	for _, a := range s.state.Load().anchors {
-		certs = append(certs, a.cert)
-	}
-	return certs
-}
