@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -41,17 +42,18 @@ func callerRule(name string, c config.Caller) (intercept.CallerRule, error) {
 		rule.Secret, err = intercept.NewSecret(string(text))
 		return rule, err
 	default:
-		cert, err := readCertificate(c.ClientCert)
+		certs, err := readCertificates(c.ClientCert)
 		if err != nil {
 			return rule, err
 		}
-		sum := sha256.Sum256(cert.Raw)
+		sum := sha256.Sum256(certs[0].Raw)
 		rule.CertSHA256 = hex.EncodeToString(sum[:])
 	}
 	return rule, nil
 }
 
-func readCertificate(p config.Path) (*x509.Certificate, error) {
+// readCertificates reads a caller's certificate and what stands behind it in the file.
+func readCertificates(p config.Path) ([]*x509.Certificate, error) {
 	data, err := os.ReadFile(string(p))
 	if err != nil {
 		return nil, err
@@ -60,28 +62,34 @@ func readCertificate(p config.Path) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p, err)
 	}
-	return certs[0], nil
+	return certs, nil
 }
 
-// clientCerts are the certificates of the callers that are recognised by one. Each is known in person, so that it is
-// its own authority.
-func clientCerts(c *config.Config) (*x509.CertPool, error) {
+// clientCerts are the certificates of the callers that are recognised by one. Each is known in person, so that it is its
+// own authority. Most clients show a certificate only where its issuer is asked for: that one may stand behind it in
+// the file. Who else has a certificate of the issuer is still nobody, for the rule wants the one.
+func (w *wiring) clientCerts() (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
-	for _, caller := range c.Callers {
+	for name, caller := range w.config.Callers {
 		if caller.ClientCert == "" {
 			continue
 		}
-		cert, err := readCertificate(caller.ClientCert)
+		certs, err := readCertificates(caller.ClientCert)
 		if err != nil {
 			return nil, err
 		}
-		pool.AddCert(cert)
+		for _, cert := range certs {
+			pool.AddCert(cert)
+		}
+		if len(certs) == 1 && !bytes.Equal(certs[0].RawIssuer, certs[0].RawSubject) {
+			w.warn("callers.%s: most clients show their certificate only where its issuer is asked for: put the issuer's certificate behind it in %s", name, caller.ClientCert)
+		}
 	}
 	return pool, nil
 }
 
 // listenerTLS is nil for a plain listener. The certificate is read again when its file changes.
-func listenerTLS(c *config.Config, t config.TLS) (*tls.Config, error) {
+func (w *wiring) listenerTLS(t config.TLS) (*tls.Config, error) {
 	if t.Cert == "" {
 		return nil, nil
 	}
@@ -97,6 +105,6 @@ func listenerTLS(c *config.Config, t config.TLS) (*tls.Config, error) {
 		}
 		return cert, nil
 	}
-	clients, err := clientCerts(c)
+	clients, err := w.clientCerts()
 	return &tls.Config{GetCertificate: certificate, ClientCAs: clients}, err
 }

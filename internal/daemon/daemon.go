@@ -68,6 +68,7 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 		d.now = time.Now
 	}
 	d.log = newLog(o.LogTo, c.Log, d.level)
+	d.log.Info("starting", "version", o.Version, "config", o.File, "routes", len(c.Routes), "callers", len(c.Callers))
 	passed, err := passedSockets(os.Getenv, firstFD)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,6 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 	if err := d.build(ctx, o); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.log.Info("starting", "version", o.Version, "config", o.File, "routes", len(c.Routes), "callers", len(c.Callers))
 	return d, nil
 }
 
@@ -112,7 +112,6 @@ func (d *Daemon) build(ctx context.Context, o Options) error {
 		return err
 	}
 	d.wiring = w
-	d.warn(w)
 	trace, err := d.trace(o.Trace)
 	if err != nil {
 		return err
@@ -131,7 +130,9 @@ func (d *Daemon) build(ctx context.Context, o Options) error {
 		}
 		d.admin.Set(w.status())
 	}
-	return d.serve()
+	err = d.serve()
+	d.warn(w)
+	return err
 }
 
 func (d *Daemon) trace(dir string) (*gateway.Trace, error) {
@@ -163,7 +164,7 @@ func (d *Daemon) serve() error {
 		l.Gateway, l.Callers, l.Limits, l.Refused = d.gateway, d.wiring.callers, interceptLimits(c), d.refused
 		l.ErrorLog = slog.NewLogLogger(d.log.Handler(), slog.LevelWarn)
 		var err error
-		if l.TLS, err = listenerTLS(c, l.tls); err != nil {
+		if l.TLS, err = d.wiring.listenerTLS(l.tls); err != nil {
 			return err
 		}
 		s, err := intercept.New(ln, l.Config)
