@@ -125,12 +125,13 @@ func (s *StandIn) spoil(reply []byte, m Misbehaviour) []byte {
 		if s.last != nil {
 			return s.last
 		}
+	case "":
+		s.last = reply
 	case WrapBody:
 		return wrap(reply)
 	case AddHeader:
 		return bytes.Replace(reply, []byte("<soapenv:Header>"), []byte(`<soapenv:Header><x:Redirect xmlns:x="urn:x">http://evil.example.org/</x:Redirect>`), 1)
 	}
-	s.last = reply
 	return reply
 }
 
