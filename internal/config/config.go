@@ -165,6 +165,8 @@ type Limits struct {
 	Depth          int  `yaml:"depth" def:"256" min:"8" doc:"open elements"`
 	Attributes     int  `yaml:"attributes" def:"256" min:"1" doc:"attributes of one element"`
 	Namespaces     int  `yaml:"namespaces" def:"128" min:"8" doc:"namespace declarations in scope at one place"`
+	Namespace      Size `yaml:"namespace" def:"512B" min:"64" doc:"one namespace name"`
+	Parts          int  `yaml:"parts" def:"64" min:"1" doc:"MIME parts"`
 	References     int  `yaml:"references" def:"64" min:"1" doc:"references of one signature"`
 	Certificates   int  `yaml:"certificates" def:"16" min:"1" doc:"certificates of one chain"`
 	RSABits        int  `yaml:"rsa-bits" def:"8192" min:"2048" max:"16384" doc:"the largest RSA key believed"`
