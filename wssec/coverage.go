@@ -2,6 +2,7 @@ package wssec
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -34,9 +35,13 @@ func unsigned(n soap.Name) error {
 	return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("%s is not signed", n)}
 }
 
+// checkRequired looks among the headers for the last receiver; Body and Timestamp are demanded in any case.
 func (v *verification) checkRequired(name soap.Name) error {
-	for e := range v.signed {
-		if e.Name == name {
+	if name == v.m.Body.Name || name == timestampName {
+		return nil
+	}
+	for _, b := range v.m.Blocks {
+		if b.Name == name && b.ForUltimate() && v.signed[&b.Element] != nil {
 			return nil
 		}
 	}
@@ -61,12 +66,14 @@ func (v *verification) isResourceKey(b *soap.Block) bool {
 		strings.HasSuffix(n.Local, "Key") || n.Local == "ResourceID"
 }
 
+var timestampName = soap.Name{Space: soap.WSU, Local: "Timestamp"}
+
 // checkTimestamp demands the one Timestamp, signed, with Created near now and Expires not over (WS-Security 1.0,
 // section 10). GT4 looks at Created only and insists on both.
 func (v *verification) checkTimestamp() error {
 	all := v.security.All(soap.WSU, "Timestamp")
 	if len(all) == 0 {
-		return unsigned(soap.Name{Space: soap.WSU, Local: "Timestamp"})
+		return unsigned(timestampName)
 	}
 	if len(all) > 1 {
 		return malformed("the security header has %d Timestamps", len(all))
@@ -85,13 +92,13 @@ func (v *verification) checkTimestamp() error {
 }
 
 func (v *verification) checkTime() error {
+	// Instants are compared, not durations: those end at 292 years, and what is farther off looks near.
 	now, created, expires := v.now(), v.out.Created, v.out.Expires
-	off := now.Sub(created)
 	switch {
-	case off > v.skew():
-		return &Error{Class: ClassExpired, Msg: fmt.Sprintf("the message was made %s ago; %s are allowed", off.Truncate(time.Second), v.skew())}
-	case -off > v.skew():
-		return &Error{Class: ClassExpired, Msg: fmt.Sprintf("the message is from %s in the future; %s are allowed", -off.Truncate(time.Second), v.skew())}
+	case created.Before(now.Add(-v.skew())):
+		return &Error{Class: ClassExpired, Msg: fmt.Sprintf("the message was made %s ago; %s are allowed", now.Sub(created).Truncate(time.Second), v.skew())}
+	case created.After(now.Add(v.skew())):
+		return &Error{Class: ClassExpired, Msg: fmt.Sprintf("the message is from %s in the future; %s are allowed", created.Sub(now).Truncate(time.Second), v.skew())}
 	case expires.Before(created):
 		return &Error{Class: ClassExpired, Msg: "the message expired before it was made"}
 	case now.After(expires.Add(v.skew())):
@@ -99,6 +106,9 @@ func (v *verification) checkTime() error {
 	}
 	return nil
 }
+
+// utc is xs:dateTime in UTC with a year of four digits; time.Parse would take a comma and an hour of one digit.
+var utc = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$`)
 
 // instant reads a time in UTC, the only zone that the Basic Security Profile (R3217) and GT4 write.
 func instant(timestamp *soap.Node, name string) (time.Time, error) {
@@ -108,7 +118,7 @@ func instant(timestamp *soap.Node, name string) (time.Time, error) {
 	}
 	text := all[0].TrimmedText()
 	t, err := time.Parse("2006-01-02T15:04:05Z", text) // takes fractions of a second too
-	if err != nil {
+	if err != nil || !utc.MatchString(text) {
 		return time.Time{}, malformed("%s is %.40q, not a time in UTC", name, text)
 	}
 	return t, nil

@@ -17,6 +17,7 @@ type signature struct {
 	algorithm  signatureMethod
 	references []reference
 	value      []byte
+	digest     []byte // of SignedInfo, once it is canonicalised
 	keyInfo    *soap.Node
 }
 
@@ -48,7 +49,7 @@ func (v *verification) parseSignature() (*signature, error) {
 		return nil, err
 	}
 	sig := &signature{info: all[0].Children[0], keyInfo: all[0].Children[2]}
-	value, err := decodeBase64(all[0].Children[1].Text)
+	value, err := decodeBase64(all[0].Children[1])
 	if err != nil || len(value) == 0 {
 		return nil, malformed("SignatureValue is not base64")
 	}
@@ -153,7 +154,7 @@ func (v *verification) parseReference(n *soap.Node) (r reference, err error) {
 	if err := v.Algorithms.checkHash(hash); err != nil {
 		return r, err
 	}
-	if r.digest, err = decodeBase64(rest[1].Text); err != nil || len(r.digest) != hash.Size() {
+	if r.digest, err = decodeBase64(rest[1]); err != nil || len(r.digest) != hash.Size() {
 		return r, malformed("DigestValue is not a base64 value of the digest's size")
 	}
 	return r, nil
@@ -168,7 +169,8 @@ func (v *verification) checkSignature(sig *signature, signer *x509.Certificate) 
 	if err := c14n.Write(h, v.m.Scan(&sig.info.Element), sig.method); err != nil {
 		return err
 	}
-	if err := verifySignature(signer.PublicKey, sig.algorithm, h.Sum(nil), sig.value); err != nil {
+	sig.digest = h.Sum(nil)
+	if err := verifySignature(signer.PublicKey, sig.algorithm, sig.digest, sig.value); err != nil {
 		return &Error{Class: ClassSignature, Msg: "the signature over SignedInfo does not hold", Err: err}
 	}
 	return nil
@@ -205,14 +207,20 @@ func (v *verification) position(id string) *soap.Element {
 		return &v.m.Body
 	}
 	for _, b := range v.m.Blocks {
-		if b.ID == id && !(isSecurity(b) && b.ForUltimate()) {
+		if b.ID == id && v.isOwnPlace(b) {
 			return &b.Element
 		}
 	}
 	for _, n := range v.security.Children {
-		if n.ID == id && (n.Name == soap.Name{Space: soap.WSU, Local: "Timestamp"} || n.Name == soap.Name{Space: soap.WSSE, Local: "BinarySecurityToken"}) {
+		if n.ID == id && (n.Name == timestampName || n.Name == soap.Name{Space: soap.WSSE, Local: "BinarySecurityToken"}) {
 			return &n.Element
 		}
 	}
 	return nil
+}
+
+// isOwnPlace reports whether a header block is where such an element belongs: our security header counts by its
+// children, Body and Timestamp count elsewhere.
+func (v *verification) isOwnPlace(b *soap.Block) bool {
+	return !(isSecurity(b) && b.ForUltimate()) && b.Name != v.m.Body.Name && b.Name != timestampName
 }

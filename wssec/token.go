@@ -103,7 +103,7 @@ func (v *verification) decodeToken(token *soap.Node) ([]*x509.Certificate, error
 	if enc := token.Attr("", "EncodingType"); enc != base64Binary {
 		return nil, malformed("the token's EncodingType is %q, not Base64Binary", enc)
 	}
-	der, err := decodeBase64(token.Text)
+	der, err := decodeBase64(token)
 	if err != nil {
 		return nil, malformed("the token is not base64")
 	}
@@ -139,7 +139,7 @@ func (v *verification) x509Data(x *soap.Node) ([]*x509.Certificate, error) {
 	}
 	var chain []*x509.Certificate
 	for _, n := range certs {
-		der, err := decodeBase64(n.Text)
+		der, err := decodeBase64(n)
 		if err != nil {
 			return nil, malformed("X509Certificate is not base64")
 		}
@@ -157,8 +157,12 @@ func (v *verification) x509Data(x *soap.Node) ([]*x509.Certificate, error) {
 	return chain, nil
 }
 
-// decodeBase64 reads base64 with white space in it (XML Schema Part 2, section 3.2.16).
-func decodeBase64(s string) ([]byte, error) {
+// decodeBase64 reads an element's base64 with white space in it (XML Schema Part 2, section 3.2.16).
+func decodeBase64(n *soap.Node) ([]byte, error) {
+	s := n.Text
+	if len(n.Children) > 0 {
+		return nil, errors.New("an element stands in the value")
+	}
 	b := make([]byte, 0, len(s))
 	for i := range len(s) {
 		switch c := s[i]; c {
@@ -167,8 +171,8 @@ func decodeBase64(s string) ([]byte, error) {
 			b = append(b, c)
 		}
 	}
-	n, err := base64.StdEncoding.Strict().Decode(b, b)
-	return b[:n], err
+	size, err := base64.StdEncoding.Strict().Decode(b, b)
+	return b[:size], err
 }
 
 // localID takes the id from a reference to an element of the same document; XPointer schemes are not understood.

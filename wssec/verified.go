@@ -73,10 +73,10 @@ func (v *Verified) Text() (string, error) {
 
 // Message rebuilds the message from what was digested: the signed header blocks, Body, and nothing else. Exclusive
 // canonical XML does not cover namespace declarations that only content uses (xsi:type, names in text); such a binding
-// is kept where it is for XML Schema, XML Schema instance, SOAP encoding or a namespace in keep, and content that
-// needs another is refused.
+// is kept where it is for XML Schema, XML Schema instance, SOAP's envelope and encoding or a namespace in keep, and
+// content that needs another is refused.
 func (v *Verified) Message(keep []string) ([]byte, error) {
-	c := &content{keep: keep}
+	c := &content{keep: keep, envelope: v.m.Version.Space()}
 	var parts bytes.Buffer
 	at := map[*soap.Element]xmlscan.Span{}
 	for _, p := range append(slices.Clone(v.headers), v.body) {
@@ -95,7 +95,7 @@ func (v *Verified) Message(keep []string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func (v *Verified) write(w io.Writer, p part, unwritten func(prefix, space string) error) error {
+func (v *Verified) write(w io.Writer, p part, unwritten func(prefix, space, written string) error) error {
 	method := p.method
 	method.Unwritten = unwritten
 	return c14n.Write(w, v.m.Scan(p.element), method)
@@ -103,9 +103,8 @@ func (v *Verified) write(w io.Writer, p part, unwritten func(prefix, space strin
 
 // envelope writes an envelope around the parts; its own tags are ours, since no signature covers the sender's.
 func (v *Verified) envelope(w io.Writer, kept []xmlscan.Binding, write func(io.Writer, part) error) error {
-	const prefix = "soapenv"
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<%s:Envelope xmlns:%[1]s="%s"`, prefix, v.m.Version.Space())
+	fmt.Fprintf(&b, `<%s:Envelope xmlns:%[1]s="%s"`, ownPrefix, v.m.Version.Space())
 	for _, k := range kept {
 		fmt.Fprintf(&b, ` xmlns:%s="`, k.Prefix)
 		xml.EscapeText(&b, []byte(k.Space)) // a Buffer does not fail
@@ -113,7 +112,7 @@ func (v *Verified) envelope(w io.Writer, kept []xmlscan.Binding, write func(io.W
 	}
 	b.WriteString(">")
 	if len(v.headers) > 0 {
-		fmt.Fprintf(&b, "<%s:Header>", prefix)
+		fmt.Fprintf(&b, "<%s:Header>", ownPrefix)
 	}
 	if _, err := b.WriteTo(w); err != nil {
 		return err
@@ -124,21 +123,25 @@ func (v *Verified) envelope(w io.Writer, kept []xmlscan.Binding, write func(io.W
 		}
 	}
 	if len(v.headers) > 0 {
-		if _, err := fmt.Fprintf(w, "</%s:Header>", prefix); err != nil {
+		if _, err := fmt.Fprintf(w, "</%s:Header>", ownPrefix); err != nil {
 			return err
 		}
 	}
 	if err := write(w, v.body); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "</%s:Envelope>", prefix)
+	_, err := fmt.Fprintf(w, "</%s:Envelope>", ownPrefix)
 	return err
 }
 
+// ownPrefix is the prefix of an envelope of ours.
+const ownPrefix = "soapenv"
+
 // content judges names in content that depend on unsigned namespace declarations.
 type content struct {
-	keep []string
-	kept []xmlscan.Binding
+	keep     []string
+	envelope string // what ownPrefix stands for
+	kept     []xmlscan.Binding
 }
 
 // The namespaces whose unsigned bindings are kept: they name types and attributes that every engine knows.
@@ -147,10 +150,17 @@ var wellKnown = []string{
 	"http://www.w3.org/2001/XMLSchema-instance",
 	"http://schemas.xmlsoap.org/soap/encoding/",
 	"http://www.w3.org/2003/05/soap-encoding",
+	soap.Envelope11, // fault codes are qualified names
+	soap.Envelope12,
 }
 
-func (c *content) unwritten(prefix, space string) error {
-	if prefix == "" || prefix == "soapenv" || !slices.Contains(wellKnown, space) && !slices.Contains(c.keep, space) {
+// unwritten keeps a binding on the envelope, which reaches content only where no signed declaration hides it.
+func (c *content) unwritten(prefix, space, written string) error {
+	if prefix == ownPrefix && space == c.envelope && written == "" {
+		return nil
+	}
+	known := slices.Contains(wellKnown, space) || slices.Contains(c.keep, space)
+	if prefix == "" || prefix == ownPrefix || written != "" || !known {
 		return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q for %s, which no signature covers; the route can name the namespace to keep", prefix, space)}
 	}
 	for _, k := range c.kept {

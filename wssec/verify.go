@@ -109,7 +109,7 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.checkRelatesTo(); err != nil {
 		return err
 	}
-	return v.checkReplay(ctx, sig)
+	return v.checkReplay(ctx, sig, chain[0])
 }
 
 // findSecurity takes the one security header that is for us.
@@ -174,14 +174,15 @@ func (v *verification) checkRelatesTo() error {
 }
 
 // checkReplay comes last: only what is otherwise good is remembered, so that strangers cannot fill the memory. A
-// message without a MessageID is known by its signature.
-func (v *verification) checkReplay(ctx context.Context, sig *signature) error {
+// message without a MessageID is known by what was signed, and with which key: of signature values there is more than
+// one to a message (ECDSA takes n-s for s).
+func (v *verification) checkReplay(ctx context.Context, sig *signature, signer *x509.Certificate) error {
 	if v.Replay == nil {
 		return nil
 	}
 	id := "id:" + v.out.MessageID
 	if v.out.MessageID == "" {
-		id = fmt.Sprintf("signature:%x", sha256.Sum256(sig.value))
+		id = fmt.Sprintf("signed:%x by %x", sig.digest, sha256.Sum256(signer.RawSubjectPublicKeyInfo))
 	}
 	err := v.Replay.Seen(ctx, id, v.out.Created.Add(2*v.skew()))
 	if err != nil {

@@ -30,8 +30,9 @@ type Method struct {
 	ApexID    *ID      // an attribute to add to the first element
 
 	// Unwritten, if set, is asked about every prefix in a value (text or attribute) that may be part of a qualified
-	// name and that stands for space by a declaration which the canonical form does not have. Its error ends Write.
-	Unwritten func(prefix, space string) error
+	// name and that stands for space by a declaration which the canonical form does not have; there it stands for
+	// written, or for nothing where that is empty. Its error ends Write.
+	Unwritten func(prefix, space, written string) error
 }
 
 // ID is an attribute that is to be written into an element's start tag: its canonical form is wanted beforehand.

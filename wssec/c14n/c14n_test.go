@@ -131,7 +131,7 @@ func TestWrite_ReportsNamesInContentWithoutADeclaration(t *testing.T) {
 		{"a name in two elements", `<b>q<c/>:x</b>`, "none"},
 	} {
 		reported := "none"
-		m := Method{Exclusive: true, Unwritten: func(prefix, space string) error {
+		m := Method{Exclusive: true, Unwritten: func(prefix, space, _ string) error {
 			reported = prefix
 			return errors.New("unwritten")
 		}}

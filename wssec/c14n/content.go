@@ -75,10 +75,11 @@ func (c *writer) checkNames(value []byte) error {
 // checkPrefix reports a prefix that stands for a namespace here without the canonical form saying so.
 func (c *writer) checkPrefix(prefix []byte) error {
 	space, bound := c.s.Lookup(prefix)
-	if !bound || space == xmlscan.XMLSpace || c.written(prefix) == space {
+	written := c.written(prefix)
+	if !bound || space == xmlscan.XMLSpace || written == space {
 		return nil
 	}
-	return c.Unwritten(string(prefix), c.s.URI(space))
+	return c.Unwritten(string(prefix), c.s.URI(space), c.s.URI(written))
 }
 
 // lastName is the longest run at the end of b that could be a name without a colon.
