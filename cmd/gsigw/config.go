@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gsigw/internal/config"
+	"gsigw/internal/daemon"
 )
 
 func configCommand() *cobra.Command {
@@ -46,13 +47,19 @@ It needs no network. Every mistake is a line with its place and what to do.`,
   gsigw config validate --json gsigw.yaml`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			_, err := config.Load(args[0])
+			warnings, err := daemon.Check(args[0])
 			if asJSON {
-				return printProblems(c, err)
+				return printProblems(c, warnings, err)
 			}
-			if err != nil {
+			if _, ok := errors.AsType[config.Problems](err); ok {
 				fmt.Fprintln(c.ErrOrStderr(), err)
 				return errSaid
+			}
+			if err != nil {
+				return err
+			}
+			for _, w := range warnings {
+				fmt.Fprintln(c.ErrOrStderr(), "warning: "+w)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s: in order\n", args[0])
 			return nil
@@ -62,21 +69,19 @@ It needs no network. Every mistake is a line with its place and what to do.`,
 	return c
 }
 
-func printProblems(c *cobra.Command, err error) error {
+func printProblems(c *cobra.Command, warnings []string, err error) error {
 	problems, ok := errors.AsType[config.Problems](err)
 	if err != nil && !ok {
-		return err
-	}
-	if problems == nil {
-		problems = config.Problems{}
+		problems = config.Problems{{File: c.Flags().Arg(0), Text: packagePrefix.ReplaceAllString(err.Error(), "")}}
 	}
 	if err := printJSON(c.OutOrStdout(), struct {
 		Valid    bool            `json:"valid"`
 		Problems config.Problems `json:"problems"`
-	}{err == nil, problems}); err != nil {
+		Warnings []string        `json:"warnings"`
+	}{err == nil, append(config.Problems{}, problems...), append([]string{}, warnings...)}); err != nil {
 		return err
 	}
-	if len(problems) > 0 {
+	if err != nil {
 		return errSaid
 	}
 	return nil

@@ -19,7 +19,7 @@ Under systemd it says when it is ready, and takes sockets named proxy, reverse a
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.LogTo = c.ErrOrStderr()
-			d, err := daemon.New(c.Context(), o)
+			d, err := daemon.New(o)
 			if err != nil {
 				return err
 			}

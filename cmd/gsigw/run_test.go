@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // waiter calls found once when the words were written.
@@ -56,4 +58,17 @@ log: {format: json}
 	if info, err := os.Stat(filepath.Join(dir, "trace")); err != nil || info.Mode().Perm() != 0o700 {
 		t.Error(info, err)
 	}
+}
+
+func TestCommands_SayWhatTheyDoByExample(t *testing.T) {
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Short == "" || c.Example == "" || c.Name() != "gsigw" && !strings.Contains(c.Example, c.CommandPath()) {
+			t.Errorf("%s: short %q, example %q", c.CommandPath(), c.Short, c.Example)
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root())
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -94,6 +95,9 @@ func (w *wiring) listenerTLS(t config.TLS) (*tls.Config, error) {
 		return nil, nil
 	}
 	source := gsi.PairFile(string(t.Cert), string(t.Key), gsi.FileOptions{AllowGroupRead: t.AllowGroupRead})
+	if _, err := source.Credential(context.Background()); err != nil { // a file: it blocks on nothing
+		return nil, err
+	}
 	certificate := func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cred, err := source.Credential(hello.Context())
 		if err != nil {

@@ -1,6 +1,6 @@
 // Package daemon makes the gateway out of a config, and keeps it running: listeners, reloads, the service manager.
 //
-//	d, err := daemon.New(ctx, daemon.Options{File: "/etc/gsigw/gsigw.yaml", LogTo: os.Stderr})
+//	d, err := daemon.New(daemon.Options{File: "/etc/gsigw/gsigw.yaml", LogTo: os.Stderr})
 //	if err != nil {
 //		return err // what is wrong with the config, or which listener cannot be had
 //	}
@@ -58,7 +58,7 @@ type Daemon struct {
 }
 
 // New reads the config, opens the listeners and builds the gateway.
-func New(ctx context.Context, o Options) (*Daemon, error) {
+func New(o Options) (*Daemon, error) {
 	c, err := config.Load(o.File)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func New(ctx context.Context, o Options) (*Daemon, error) {
 	if d.listeners, err = listen(c, passed); err != nil {
 		return nil, err
 	}
-	if err := d.build(ctx, o); err != nil {
+	if err := d.build(o); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -106,8 +106,8 @@ func newLog(w io.Writer, l config.Log, level *slog.LevelVar) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-func (d *Daemon) build(ctx context.Context, o Options) error {
-	w, err := wire(ctx, d.started, ownAddresses(d.listeners), d.now, &wiring{})
+func (d *Daemon) build(o Options) error {
+	w, err := wire(d.started, ownAddresses(d.listeners), d.now, &wiring{})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ func (d *Daemon) Reload(ctx context.Context) error {
 	defer d.reloading.Unlock()
 	d.notify.reloading()
 	defer d.notify.ready()
-	if err := d.reload(ctx); err != nil {
+	d.wiring.refresh(ctx, d.log)
+	if err := d.reload(); err != nil {
 		d.log.Error("the config was not taken; what ran before goes on", "err", err)
 		return err
 	}
@@ -21,7 +22,7 @@ func (d *Daemon) Reload(ctx context.Context) error {
 	return nil
 }
 
-func (d *Daemon) reload(ctx context.Context) error {
+func (d *Daemon) reload() error {
 	c, err := config.Load(d.file)
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ func (d *Daemon) reload(ctx context.Context) error {
 		d.log.Warn("restart to change listeners, reverse paths and client certificates; the rest is taken now")
 		c.Listen, c.Reverse = d.started.Listen, d.started.Reverse
 	}
-	w, err := wire(ctx, c, ownAddresses(d.listeners), d.now, d.wiring)
+	w, err := wire(c, ownAddresses(d.listeners), d.now, d.wiring)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,23 @@ func TestRun_TakesANewRevocationListByItself(t *testing.T) {
 	}
 }
 
+func TestReload_TakesRevocationsThoughTheConfigIsWrong(t *testing.T) {
+	b := newBench(t, gridtest.StandInOptions{}).start()
+	if !b.works() {
+		t.Fatal(b.log)
+	}
+	b.configure("routes: nonsense")
+	if err := b.pki.CA.WriteCRL(b.pki.TrustDir, gridtest.CRL{Revoked: b.pki.Host.Chain}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.daemon.Reload(t.Context()); err == nil {
+		t.Fatal("a wrong config was taken")
+	}
+	if status, reply := b.post(createCounter); status < 500 {
+		t.Errorf("a revoked host is believed: %d %s", status, reply)
+	}
+}
+
 func TestRun_TakesARenewedProxyByItself(t *testing.T) {
 	var signer string
 	b := newBench(t, gridtest.StandInOptions{Seen: func(s gridtest.Seen) { signer = s.Signer }}).start()
@@ -99,7 +116,7 @@ func TestWatcher_SeesASymlinkSwap(t *testing.T) { // as mounted ConfigMaps are u
 	}
 	must(os.Symlink("1", filepath.Join(dir, "..data")))
 	must(os.Symlink("..data/key", filepath.Join(dir, "key")))
-	reloads := watched(t, nil, []string{filepath.Join(dir, "key")})
+	reloads := watched(t, []string{filepath.Join(dir, "key")})
 	must(os.Symlink("2", filepath.Join(dir, "..new")))
 	must(os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")))
 	heard(t, reloads)
@@ -109,7 +126,7 @@ func TestWatcher_IgnoresOtherFiles(t *testing.T) { // a proxy's directory may be
 	dir := t.TempDir()
 	ours := filepath.Join(dir, "x509up_u1")
 	os.WriteFile(ours, []byte("1"), 0o600)
-	reloads := watched(t, nil, []string{ours})
+	reloads := watched(t, []string{ours})
 	os.WriteFile(filepath.Join(dir, "noise"), nil, 0o600)
 	select {
 	case <-reloads:
@@ -120,15 +137,34 @@ func TestWatcher_IgnoresOtherFiles(t *testing.T) { // a proxy's directory may be
 	heard(t, reloads)
 }
 
+func TestWatcher_LooksWithoutEvents(t *testing.T) { // network file systems give none
+	ours := filepath.Join(t.TempDir(), "ours")
+	os.WriteFile(ours, []byte("1"), 0o600)
+	w := gridtest.Must(newWatcher(slog.New(slog.DiscardHandler)))
+	w.every = 10 * time.Millisecond
+	w.watch(nil, []string{ours})
+	if err := w.notify.Remove(filepath.Dir(ours)); err != nil {
+		t.Fatal(err)
+	}
+	reloads := running(t, w)
+	os.WriteFile(ours, []byte("22"), 0o600)
+	heard(t, reloads)
+}
+
 // watched runs a watcher until the test ends.
-func watched(t *testing.T, dirs, files []string) <-chan bool {
+func watched(t *testing.T, files []string) <-chan bool {
 	t.Helper()
 	w := gridtest.Must(newWatcher(slog.New(slog.DiscardHandler)))
-	w.watch(dirs, files)
+	w.watch(nil, files)
+	return running(t, w)
+}
+
+func running(t *testing.T, w *watcher) <-chan bool {
+	t.Helper()
 	reloads, done := make(chan bool, 10), make(chan bool)
 	go func() {
 		defer close(done)
-		w.run(t.Context(), nil, func() { reloads <- true; w.watch(dirs, files) })
+		w.run(t.Context(), nil, func() { reloads <- true; w.watch(w.dirs, w.files) })
 	}()
 	t.Cleanup(func() { <-done })
 	return reloads

@@ -13,8 +13,12 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settleTime is how long files must stay as they are before they are read: a CA update writes many.
-const settleTime = 300 * time.Millisecond
+const (
+	// settleTime is how long files must stay as they are before they are read: a CA update writes many.
+	settleTime = 300 * time.Millisecond
+	// lookTime is how often files are looked at without an event, for file systems that give none.
+	lookTime = time.Minute
+)
 
 // watcher finds out when something that the config names has changed. Directories are watched and not files, so that a
 // file that is replaced and a symbolic link that is swapped are seen (as in mounted ConfigMaps and secrets, where
@@ -23,6 +27,7 @@ const settleTime = 300 * time.Millisecond
 type watcher struct {
 	notify *fsnotify.Watcher
 	log    *slog.Logger
+	every  time.Duration // between looks without an event
 
 	dirs, files []string
 	seen        string // what they were when last looked at
@@ -34,7 +39,7 @@ func newWatcher(log *slog.Logger) (*watcher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("daemon: files cannot be watched: %w", err)
 	}
-	return &watcher{notify: n, log: log}, nil
+	return &watcher{notify: n, log: log, every: lookTime}, nil
 }
 
 // watch replaces what is watched.
@@ -48,7 +53,7 @@ func (w *watcher) watch(dirs, files []string) {
 	}
 	for _, dir := range want { // also those that were there: the name may stand for another directory now
 		if err := w.notify.Add(dir); err != nil {
-			w.log.Warn("a directory cannot be watched: its changes take a SIGHUP", "dir", dir, "err", err)
+			w.log.Warn("a directory cannot be watched: its changes are seen within a minute", "dir", dir, "err", err)
 		}
 	}
 	w.seen = w.look()
@@ -109,7 +114,8 @@ func (w *watcher) changed() (yes, again bool) {
 // run calls reload on each signal and after each burst of changes, until ctx ends.
 func (w *watcher) run(ctx context.Context, hangUps <-chan os.Signal, reload func()) {
 	defer w.notify.Close()
-	var soon <-chan time.Time // nil: nothing to look for
+	awake := false // something happened, and has not been looked at
+	soon := time.After(w.every)
 	for {
 		select {
 		case <-ctx.Done():
@@ -117,20 +123,22 @@ func (w *watcher) run(ctx context.Context, hangUps <-chan os.Signal, reload func
 		case <-hangUps:
 			reload()
 		case <-w.notify.Events:
-			if soon == nil {
+			if !awake {
+				awake = true
 				soon = time.After(settleTime)
 			}
 		case err := <-w.notify.Errors: // an overflow: something changed, and it is not known what
 			w.log.Warn("watching files", "err", err)
-			soon = time.After(settleTime)
+			awake, soon = true, time.After(settleTime)
 		case <-soon:
-			soon = nil
 			yes, again := w.changed()
 			if yes {
 				reload()
 			}
-			if again {
+			if awake = again; again {
 				soon = time.After(settleTime)
+			} else {
+				soon = time.After(w.every)
 			}
 		}
 	}

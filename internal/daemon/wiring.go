@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/netip"
 	"slices"
@@ -49,8 +50,27 @@ type anchors struct {
 	client *upstream.Client
 }
 
+// Check reads a config and everything that it names, as the daemon does before it listens: it opens no listener and
+// needs no network. The warnings are what the daemon's log would say.
+func Check(file string) (warnings []string, err error) {
+	c, err := config.Load(file)
+	if err != nil {
+		return nil, err
+	}
+	w, err := wire(c, nil, time.Now, &wiring{})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range []config.TLS{c.Listen.TLS, c.Reverse.TLS} {
+		if _, err := w.listenerTLS(t); err != nil {
+			return nil, err
+		}
+	}
+	return w.warnings, nil
+}
+
 // wire builds everything from a config; the old wiring is left as it is.
-func wire(ctx context.Context, c *config.Config, own []netip.AddrPort, now func() time.Time, before *wiring) (*wiring, error) {
+func wire(c *config.Config, own []netip.AddrPort, now func() time.Time, before *wiring) (*wiring, error) {
 	w := &wiring{config: c, own: own, now: now, plain: upstream.New(upstream.Config{Own: own, Now: now})}
 	p, err := c.Policy()
 	if err != nil {
@@ -59,7 +79,7 @@ func wire(ctx context.Context, c *config.Config, own []netip.AddrPort, now func(
 	if err := w.sources(before); err != nil {
 		return nil, err
 	}
-	if err := w.trust(ctx, p, before); err != nil {
+	if err := w.trust(p, before); err != nil {
 		return nil, err
 	}
 	if err := w.recognise(); err != nil {
@@ -89,14 +109,14 @@ func limits(l config.Limits) gateway.Limits {
 }
 
 // trust opens the trust directory once for each belief that a route has.
-func (w *wiring) trust(ctx context.Context, p *policy.Policy, before *wiring) error {
+func (w *wiring) trust(p *policy.Policy, before *wiring) error {
 	w.anchors = map[belief]anchors{}
 	for name, r := range w.config.Routes {
 		b := w.belief(p.Route(name))
 		if _, done := w.anchors[b]; done || !p.Route(name).Secured() && r.Target.Scheme != "https" {
 			continue
 		}
-		a, err := w.open(ctx, b, before)
+		a, err := w.open(b, before)
 		if err != nil {
 			return err
 		}
@@ -116,14 +136,9 @@ func (w *wiring) belief(r *policy.Route) belief {
 	}}
 }
 
-func (w *wiring) open(ctx context.Context, b belief, before *wiring) (anchors, error) {
+func (w *wiring) open(b belief, before *wiring) (anchors, error) {
 	a, ok := before.anchors[b]
-	if ok {
-		if err := a.store.Reload(ctx); err != nil {
-			return a, err
-		}
-		a.client.Reset()
-	} else {
+	if !ok {
 		store, err := trust.Open(b.dir, b.options)
 		if err != nil {
 			return a, err
@@ -134,6 +149,17 @@ func (w *wiring) open(ctx context.Context, b belief, before *wiring) (anchors, e
 		w.warn("%s in the trust directory cannot be used: %v", p.File, p.Err)
 	}
 	return a, nil
+}
+
+// refresh reads the trust directory again; revocations count whatever has become of the config. Connections that are
+// idle were made under what was trusted before.
+func (w *wiring) refresh(ctx context.Context, log *slog.Logger) {
+	for b, a := range w.anchors {
+		if err := a.store.Reload(ctx); err != nil {
+			log.Error("the trust directory cannot be read; what was trusted before still is", "dir", b.dir, "err", err)
+		}
+		a.client.Reset()
+	}
 }
 
 // reach finds what serves a route.

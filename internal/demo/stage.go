@@ -124,7 +124,7 @@ func (s *stage) startGateway(ctx context.Context, w *Watch) error {
 	if err := os.WriteFile(file, []byte(s.config()), 0o600); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	d, err := daemon.New(ctx, daemon.Options{File: file, Version: "demo"})
+	d, err := daemon.New(daemon.Options{File: file, Version: "demo"})
 	if err != nil {
 		return err
 	}
