@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"os/exec"
@@ -61,19 +62,28 @@ func (g *gateway) httpsProxy(t testing.TB) []string {
 		"-Djavax.net.ssl.trustStorePassword=changeit"}
 }
 
-// client is an engine's HTTP client with the proxy setting.
-func (g *gateway) client() *http.Client {
-	proxy := http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:" + g.port})
-	return &http.Client{Transport: &http.Transport{Proxy: proxy, DisableKeepAlives: true}, Timeout: patience}
+// A reply is what an engine got back: an HTTP answer, or the error that kept it away.
+type reply struct {
+	status int
+	body   string
+	err    error
 }
 
-// post sends a plain SOAP 1.1 call through the gateway.
-func (g *gateway) post(url, message string) (*http.Response, error) {
-	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(message))
+// post sends a plain SOAP 1.1 call through the gateway, as an engine with the proxy setting does.
+func (g *gateway) post(target, message string) reply {
+	request, err := http.NewRequest(http.MethodPost, target, strings.NewReader(message))
 	if err != nil {
-		return nil, err
+		return reply{err: err}
 	}
 	request.Header.Set("Content-Type", "text/xml; charset=utf-8")
 	request.Header.Set("SOAPAction", `"http://counter.com/CounterPortType/addRequest"`)
-	return g.client().Do(request)
+	proxy := http.ProxyURL(&url.URL{Scheme: "http", Host: "127.0.0.1:" + g.port})
+	client := http.Client{Transport: &http.Transport{Proxy: proxy, DisableKeepAlives: true}, Timeout: patience}
+	answer, err := client.Do(request)
+	if err != nil {
+		return reply{err: err}
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	return reply{answer.StatusCode, string(body), err}
 }
