@@ -51,6 +51,14 @@ func (v Version) Space() string {
 	return Envelope11
 }
 
+// role is the attribute that says who a header block is for.
+func (v Version) role() Name {
+	if v == V12 {
+		return Name{Envelope12, "role"}
+	}
+	return Name{Envelope11, "actor"}
+}
+
 // ContentType is the media type, with its charset, that a message of the version has over HTTP.
 func (v Version) ContentType() string {
 	if v == V12 {

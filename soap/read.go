@@ -3,6 +3,7 @@ package soap
 import (
 	"bytes"
 	"fmt"
+	"strings"
 
 	"gsigw/soap/xmlscan"
 )
@@ -169,19 +170,20 @@ func (r *reader) end() {
 	e.EndTag, e.Span.End = r.s.Span.Start, r.s.Span.End
 }
 
-// attributes reads what SOAP and WS-Addressing say on a header block.
+// attributes reads what SOAP and WS-Addressing say on a header block. An attribute of the other version of SOAP says
+// nothing: its receiver does not know it. White space around a value is none of it (XML Schema Part 2, section 4.3.6).
 func (r *reader) attributes(b *Block) {
 	for i := range r.s.Attrs {
 		a := &r.s.Attrs[i]
+		value := func() string { return strings.Trim(a.Text(), " \t\r\n") }
+		isTrue := func() bool { v := value(); return v == "1" || v == "true" }
 		switch (Name{r.s.URI(a.Space), string(a.Local)}) {
-		case Name{Envelope11, "actor"}, Name{Envelope12, "role"}:
-			b.Role = a.Text()
-		case Name{Envelope11, "mustUnderstand"}, Name{Envelope12, "mustUnderstand"}:
-			v := a.Text()
-			b.MustUnderstand = v == "1" || v == "true"
+		case r.m.Version.role():
+			b.Role = value()
+		case Name{r.m.Version.Space(), "mustUnderstand"}:
+			b.MustUnderstand = isTrue()
 		case Name{Addressing200508, "IsReferenceParameter"}:
-			v := a.Text()
-			b.ReferenceParameter = v == "1" || v == "true"
+			b.ReferenceParameter = isTrue()
 		}
 	}
 }
