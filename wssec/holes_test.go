@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/internal/gridtest"
 	"gsigw/soap"
 	. "gsigw/wssec"
 )
@@ -158,6 +159,17 @@ func TestVerify_ECDSASignatureForms(t *testing.T) {
 			t.Fatal(name)
 		}
 	}
+}
+
+func TestVerify_DigestsNothingForStrangers(t *testing.T) {
+	g := newGrid(t)
+	stranger, err := g.Other.Issue(gridtest.Request{Name: gridtest.UserName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := put(">5 &amp;", ">6 &amp;")(secure(t, &GSIMessage{}, plainRequest, stranger))
+	_, err = verifyBytes(g.verifier, []byte(changed), Expect{})
+	wantClass(t, err, ClassUntrusted)
 }
 
 // What is required is required for the last receiver: another's header does not stand in for it.
