@@ -64,7 +64,7 @@ func TestRun_ServesReversePaths(t *testing.T) {
 
 func TestRun_OpensConnectWithTheLocalCA(t *testing.T) {
 	b := newBench(t, gridtest.StandInOptions{})
-	authority := gridtest.Must(ca.New(ca.Options{Hosts: []string{"localhost"}}))
+	authority := gridtest.Must(ca.New(ca.Options{Hosts: []string{"127.0.0.1"}}))
 	if err := authority.Save(filepath.Join(b.dir, "ca")); err != nil {
 		t.Fatal(err)
 	}

@@ -153,14 +153,13 @@ func (s *StandIn) peer(state *tls.ConnectionState) (string, error) {
 	return id.DN, nil
 }
 
-// URL is the service's address, by a name that the certificate of a PKI's Host has.
+// URL is where the service is. A PKI's Host has that address in its certificate; no name needs to be resolved.
 func (s *StandIn) URL() string {
 	scheme := "http"
 	if s.options.TLS {
 		scheme = "https"
 	}
-	_, port, _ := net.SplitHostPort(s.listener.Addr().String())
-	return scheme + "://localhost:" + port + StandInPath
+	return scheme + "://" + s.listener.Addr().String() + StandInPath
 }
 
 // Close ends the service and waits until it has.
