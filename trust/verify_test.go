@@ -238,6 +238,10 @@ func TestVerify_RefusesChain(t *testing.T) {
 	broken.Signature[40] ^= 1
 	twice := *rfc.Leaf()
 	twice.Extensions = append(slices.Clone(twice.Extensions), twice.Extensions[0])
+	unknown := *rfc.Leaf()
+	unknown.SignatureAlgorithm = x509.UnknownSignatureAlgorithm
+	old := *rfc.Leaf()
+	old.SignatureAlgorithm = x509.MD2WithRSA
 	four := proxyOf(t, pki, proxyOf(t, pki, rfc, gsi.Limits{}), gsi.Limits{})
 	for name, test := range map[string]struct {
 		chain []*x509.Certificate
@@ -256,6 +260,8 @@ func TestVerify_RefusesChain(t *testing.T) {
 		"a CA in the middle":       {[]*x509.Certificate{rfc.Chain[0], rfc.Chain[1], pki.CA.Cert, pki.CA.Cert}, trust.NameChaining},
 		"a signature changed":      {[]*x509.Certificate{&broken, rfc.Chain[1]}, trust.BadSignature},
 		"too many":                 {append(slices.Clone(four.Chain), pki.CA.Cert), trust.TooLarge},
+		"unknown algorithm":        {[]*x509.Certificate{&unknown, rfc.Chain[1]}, trust.Algorithm},
+		"MD2":                      {[]*x509.Certificate{&old, rfc.Chain[1]}, trust.Algorithm},
 		"an extension twice":       {[]*x509.Certificate{&twice, rfc.Chain[1]}, trust.Malformed},
 		"too many, whatever else":  {[]*x509.Certificate{rfc.Leaf(), rfc.Leaf(), rfc.Leaf(), rfc.Leaf(), rfc.Leaf()}, trust.TooLarge},
 		"too many with the CA":     {four.Chain, trust.TooLarge},
