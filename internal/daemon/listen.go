@@ -98,16 +98,38 @@ func targetURL(t policy.Target) *url.URL {
 	return &url.URL{Scheme: t.Scheme, Host: t.Authority(), Path: t.Path}
 }
 
-// sameListeners reports whether a new config can do with the listeners that are open.
-func sameListeners(a, b *config.Config) bool {
-	clients := func(c *config.Config) (list []config.Path) {
-		for _, name := range slices.Sorted(maps.Keys(c.Callers)) {
-			list = append(list, c.Callers[name].ClientCert)
+// needsRestart names what a new config wants otherwise than it was at the start and a reload cannot give.
+func needsRestart(a, b *config.Config) (what []string) {
+	for _, fixed := range []struct {
+		what string
+		same bool
+	}{
+		{"listen", a.Listen == b.Listen},
+		{"reverse", sameReverse(a, b)},
+		{"client certificates of callers", slices.Equal(clientCertFiles(a), clientCertFiles(b))},
+		{"limits and timeouts of engines' connections", interceptLimits(a) == interceptLimits(b)},
+		{"replay", a.Replay == b.Replay},
+		{"trace", a.Trace == b.Trace},
+		{"log.format", a.Log.Format == b.Log.Format},
+	} {
+		if !fixed.same {
+			what = append(what, fixed.what)
 		}
-		return list
 	}
-	return a.Listen == b.Listen && a.Reverse.Listen == b.Reverse.Listen && a.Reverse.TLS == b.Reverse.TLS &&
-		slices.Equal(a.Reverse.Hosts, b.Reverse.Hosts) && maps.Equal(a.Reverse.Paths, b.Reverse.Paths) &&
-		slices.EqualFunc(reverseRoutes(a), reverseRoutes(b), func(x, y intercept.Route) bool { return x.Target.String() == y.Target.String() }) &&
-		slices.Equal(clients(a), clients(b))
+	return what
+}
+
+func sameReverse(a, b *config.Config) bool {
+	return a.Reverse.Listen == b.Reverse.Listen && a.Reverse.TLS == b.Reverse.TLS &&
+		slices.Equal(a.Reverse.Hosts, b.Reverse.Hosts) &&
+		slices.EqualFunc(reverseRoutes(a), reverseRoutes(b), func(x, y intercept.Route) bool {
+			return x.Name == y.Name && x.Path == y.Path && x.Target.String() == y.Target.String()
+		})
+}
+
+func clientCertFiles(c *config.Config) (files []config.Path) {
+	for _, name := range slices.Sorted(maps.Keys(c.Callers)) {
+		files = append(files, c.Callers[name].ClientCert)
+	}
+	return files
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"strings"
 
 	"gsigw/internal/config"
 	"gsigw/internal/intercept"
@@ -27,8 +28,8 @@ func (d *Daemon) reload() error {
 	if err != nil {
 		return err
 	}
-	if !sameListeners(d.started, c) {
-		d.log.Warn("restart to change listeners, reverse paths and client certificates; the rest is taken now")
+	if what := needsRestart(d.started, c); len(what) > 0 {
+		d.log.Warn("restart to change listeners and what else is fixed at the start; the rest is taken now", "restart for", strings.Join(what, ", "))
 		c.Listen, c.Reverse = d.started.Listen, d.started.Reverse
 	}
 	w, err := wire(c, ownAddresses(d.listeners), d.now, d.wiring)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/internal/config"
 	"gsigw/internal/gridtest"
 )
 
@@ -99,6 +100,30 @@ func TestReload_SaysThatListenersWantARestart(t *testing.T) {
 	}
 	if !strings.Contains(b.log.String(), "restart to change listeners") || !b.works() {
 		t.Error(b.log)
+	}
+}
+
+func TestNeedsRestart_NamesEachFixedPart(t *testing.T) {
+	base := func() *config.Config { return &config.Config{Routes: map[string]config.Route{"r": {}}} }
+	for want, change := range map[string]func(*config.Config){
+		"listen":     func(c *config.Config) { c.Listen.TLS.Cert = "x" },
+		"reverse":    func(c *config.Config) { c.Reverse.Paths = map[string]string{"/x": "r"} },
+		"client":     func(c *config.Config) { c.Callers = map[string]config.Caller{"e": {ClientCert: "x"}} },
+		"limits":     func(c *config.Config) { c.Limits.Message = 1 },
+		"replay":     func(c *config.Config) { c.Replay.Entries = 1 },
+		"trace":      func(c *config.Config) { c.Trace = "x" },
+		"log.format": func(c *config.Config) { c.Log.Format = config.JSON },
+	} {
+		c := base()
+		change(c)
+		if got := needsRestart(base(), c); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("%s: %q", want, got)
+		}
+	}
+	c := base()
+	c.Trust.Dir, c.Log.Level = "x", 4
+	if got := needsRestart(base(), c); got != nil {
+		t.Errorf("a reload can take these: %q", got)
 	}
 }
 

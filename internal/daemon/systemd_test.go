@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gsigw/internal/gridtest"
 )
 
@@ -83,10 +85,12 @@ func TestPassedSockets_ServeUnderTheirNames(t *testing.T) {
 	b := newBench(t, gridtest.StandInOptions{})
 	ln := gridtest.Must(net.Listen("tcp", "127.0.0.1:0"))
 	f := gridtest.Must(ln.(*net.TCPListener).File())
+	fd := gridtest.Must(unix.Dup(int(f.Fd()))) // nobody's but ours, as a passed one is
+	f.Close()
 	ln.Close()
 	passed, err := passedSockets(env(map[string]string{
 		"LISTEN_PID": strconv.Itoa(os.Getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "proxy",
-	}), int(f.Fd()))
+	}), fd)
 	if err != nil || passed["proxy"] == nil {
 		t.Fatal(passed, err)
 	}
