@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -11,32 +12,36 @@ import (
 // packages names the Debian package that brings each peer: a program on the path, a jar of /usr/share/java, or a
 // Perl module.
 var packages = map[string]string{
-	"arched":          "nordugrid-arc-hed",
-	"grid-proxy-init": "globus-proxy-utils",
-	"java":            "openjdk-17-jre-headless",
-	"javac":           "openjdk-17-jdk-headless",
-	"openssl":         "openssl",
-	"xmllint":         "libxml2-utils",
-	"xmlsec1":         "xmlsec1",
+	"arched":            "nordugrid-arc-hed",
+	"grid-proxy-init":   "globus-proxy-utils",
+	"java":              "openjdk-17-jre-headless",
+	"javac":             "openjdk-17-jdk-headless",
+	"openssl":           "openssl",
+	"verify-proxy-tool": "lcmaps-plugins-verify-proxy",
+	"xmlsec1":           "xmlsec1",
 
-	"axis.jar":              "libaxis-java",
-	"axis-jaxrpc.jar":       "libaxis-java",
-	"axis-saaj.jar":         "libaxis-java",
-	"bcpkix.jar":            "libbcpkix-java",
-	"bcprov.jar":            "libbcprov-java",
-	"bcutil.jar":            "libbcutil-java",
-	"canl.jar":              "libcanl-java",
-	"commons-codec.jar":     "libcommons-codec-java",
-	"commons-discovery.jar": "libcommons-discovery-java",
-	"commons-io.jar":        "libcommons-io-java",
-	"commons-logging.jar":   "libcommons-logging-java",
-	"slf4j-api.jar":         "libslf4j-java",
-	"slf4j-nop.jar":         "libslf4j-java",
-	"stax2-api.jar":         "libstax2-api-java",
-	"woodstox-core.jar":     "libwoodstox-java",
-	"wsdl4j.jar":            "libwsdl4j-java",
-	"wss4j.jar":             "libwss4j-java",
-	"xmlsec.jar":            "libxml-security-java",
+	"axis.jar":                "libaxis-java",
+	"axis-jaxrpc.jar":         "libaxis-java",
+	"axis-saaj.jar":           "libaxis-java",
+	"bcpkix.jar":              "libbcpkix-java",
+	"bcprov.jar":              "libbcprov-java",
+	"bcutil.jar":              "libbcutil-java",
+	"canl.jar":                "libcanl-java",
+	"commons-codec.jar":       "libcommons-codec-java",
+	"commons-discovery.jar":   "libcommons-discovery-java",
+	"commons-io.jar":          "libcommons-io-java",
+	"commons-logging.jar":     "libcommons-logging-java",
+	"jglobus-gss.jar":         "libjglobus-gss-java",
+	"jglobus-jsse.jar":        "libjglobus-jsse-java",
+	"jglobus-ssl-proxies.jar": "libjglobus-ssl-proxies-java",
+	"log4j-1.2.jar":           "liblog4j1.2-java",
+	"slf4j-api.jar":           "libslf4j-java",
+	"slf4j-nop.jar":           "libslf4j-java",
+	"stax2-api.jar":           "libstax2-api-java",
+	"woodstox-core.jar":       "libwoodstox-java",
+	"wsdl4j.jar":              "libwsdl4j-java",
+	"wss4j.jar":               "libwss4j-java",
+	"xmlsec.jar":              "libxml-security-java",
 
 	"XML::LibXML": "libxml-libxml-perl",
 }
@@ -54,6 +59,20 @@ func need(t testing.TB, peer string) string {
 	}
 	report("no %s on this machine: apt-get install --no-install-recommends %s", peer, packages[peer])
 	return ""
+}
+
+// A package that the suites ask for and CI does not install would fail on the next new machine.
+func TestCIInstallsEveryPeer(t *testing.T) {
+	script, err := os.ReadFile("../.ci/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := strings.Fields(string(script))
+	for peer, name := range packages {
+		if !slices.Contains(listed, name) {
+			t.Errorf(".ci/run does not install %s, which brings %s", name, peer)
+		}
+	}
 }
 
 func locate(peer string) (path string, found bool) {
