@@ -171,3 +171,16 @@ func TestDocs_CommandsAndTheirFlagsExist(t *testing.T) {
 		}
 	}
 }
+
+func TestDocs_EveryDirectDependencyHasItsReason(t *testing.T) {
+	mod, err := os.ReadFile(root + "/go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := documents(t)["docs/dependencies.md"]
+	for _, m := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(string(mod), -1) {
+		if !strings.Contains(reasons, "| "+m[1]+" |") {
+			t.Errorf("docs/dependencies.md has no line for %s", m[1])
+		}
+	}
+}
