@@ -165,17 +165,20 @@ func proxySource(args []string) (*gsi.File, error) {
 	return gsi.ProxyFile(args[0], gsi.FileOptions{}), nil
 }
 
-// unusable reads a credential that is not to be used, to show what it is. What it holds of a key is not kept.
+// unusable reads the chain of a credential that is not to be used, to show what it is. A file without a key is one.
 func unusable(path string, problem error) (*gsi.Credential, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, problem
 	}
-	cred, err := gsi.ParsePEM(data)
+	if cred, err := gsi.ParsePEM(data); err == nil {
+		return &gsi.Credential{Chain: cred.Chain}, nil
+	}
+	chain, err := gsi.ParseCertificates(data)
 	if err != nil {
 		return nil, problem
 	}
-	return &gsi.Credential{Chain: cred.Chain}, nil
+	return &gsi.Credential{Chain: chain}, nil
 }
 
 func proxyVerify() *cobra.Command {

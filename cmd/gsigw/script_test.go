@@ -18,17 +18,16 @@ func TestMain(m *testing.M) {
 }
 
 // TestScript runs testdata/script: each command's success, refusal, mistakes in its use, and JSON. $PKI is a test PKI
-// with proxies, $GT4 the captures of a GT4 container.
+// with proxies, $GT4 the captures of a GT4 container, $CHAINS credentials that it was tried with.
 func TestScript(t *testing.T) {
-	gt4, err := filepath.Abs("../../wssec/testdata/gt4")
-	if err != nil {
-		t.Fatal(err)
-	}
+	gt4 := gridtest.Must(filepath.Abs("../../wssec/testdata/gt4"))
+	chains := gridtest.Must(filepath.Abs("../../trust/testdata/gt4"))
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("GT4", gt4)
+			e.Setenv("CHAINS", chains)
 			e.Setenv("PKI", filepath.Join(e.WorkDir, "pki"))
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			return makePKI(filepath.Join(e.WorkDir, "pki"))

@@ -54,6 +54,12 @@ func TestRun_ShowsEveryView(t *testing.T) {
 	}
 }
 
+func TestRun_HasColourWhereAsked(t *testing.T) {
+	if out := runDemo(t, Options{Colour: true}); !strings.Contains(out, "\x1b[32mok\x1b[0m") {
+		t.Error("no colour")
+	}
+}
+
 func TestRun_LeavesNoKeyBehind(t *testing.T) {
 	runDemo(t, Options{})
 	err := filepath.Walk(os.Getenv("TMPDIR"), func(path string, info os.FileInfo, err error) error {

@@ -173,6 +173,7 @@ func TestStandIn_RefusesWhatGT4Refuses(t *testing.T) {
 		{"foreign actor", replace(`soapenv:mustUnderstand="1"`, `soapenv:actor="urn:elsewhere"`), "authentication required for"},
 		{"unsigned resource key", replace(`</soapenv:Header>`, `<n:CounterKey xmlns:n="http://counter.com">1</n:CounterKey></soapenv:Header>`), "was not secured"},
 		{"message seen before", twice, "Duplicate message"},
+		{"addressing of another time", signed2005(t, c), "Target service is null"},
 		{"elliptic curve", signedBy(other), "unsupported algorithm"},
 		{"unauthorised", signedBy(stranger), "is not authorized to use operation: {http://counter.com}add"},
 	} {
@@ -186,6 +187,26 @@ func TestStandIn_RefusesWhatGT4Refuses(t *testing.T) {
 		if bytes.Contains(reply, []byte("Signature")) {
 			t.Errorf("%s: the fault is signed", r.name)
 		}
+	}
+}
+
+// signed2005 is a message in the dialect that GT 4.0 does not know.
+func signed2005(t *testing.T, c *client) []byte {
+	t.Helper()
+	doc := `<soapenv:Envelope xmlns:soapenv="` + soap.Envelope11 + `"><soapenv:Body>` + createBody + `</soapenv:Body></soapenv:Envelope>`
+	m := Must(soap.Read(xmlscan.Memory(doc), soap.Limits{}))
+	b, _ := c.sign(Must(m.AddAddressing(soap.Addressing200508, c.service.URL(), createAction, nil)))
+	return b
+}
+
+func TestStandIn_RefusesClientCertificateOfUnknownCA(t *testing.T) {
+	c := newClient(t, StandInOptions{TLS: true, Plain: true, ClientCerts: tls.RequireAnyClientCert})
+	stranger := Must(c.pki.Other.Issue(Request{Name: UserName, Key: c.pki.User.Key}))
+	c.http.Transport.(*http.Transport).TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return &tls.Certificate{Certificate: [][]byte{stranger.Leaf().Raw}, PrivateKey: stranger.Key}, nil
+	}
+	if status, _, err := c.post(t.Context(), []byte(createBody)); err == nil {
+		t.Errorf("a stranger got HTTP %d", status)
 	}
 }
 
