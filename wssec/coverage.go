@@ -69,7 +69,8 @@ func (v *verification) isResourceKey(b *soap.Block) bool {
 var timestampName = soap.Name{Space: soap.WSU, Local: "Timestamp"}
 
 // checkTimestamp demands the one Timestamp, signed, with Created near now and Expires not over (WS-Security 1.0,
-// section 10). GT4 looks at Created only and insists on both.
+// section 10). GT4 looks at Created only and insists on both. Skew is for Created alone: added to Expires too, it would
+// leave that without effect, since Expires is not before Created.
 func (v *verification) checkTimestamp() error {
 	all := v.security.All(soap.WSU, "Timestamp")
 	if len(all) == 0 {
@@ -101,7 +102,7 @@ func (v *verification) checkTime() error {
 		return &Error{Class: ClassExpired, Msg: fmt.Sprintf("the message is from %s in the future; %s are allowed", created.Sub(now).Truncate(time.Second), v.skew())}
 	case expires.Before(created):
 		return &Error{Class: ClassExpired, Msg: "the message expired before it was made"}
-	case now.After(expires.Add(v.skew())):
+	case now.After(expires):
 		return &Error{Class: ClassExpired, Msg: fmt.Sprintf("the message expired at %s", expires.Format(time.RFC3339))}
 	}
 	return nil

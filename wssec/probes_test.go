@@ -75,7 +75,7 @@ var probes = []probe{
 	{name: "no MessageID", gt4: true, plain: without("wsa:MessageID")},
 	{name: "no Expires", want: ClassMalformed, edit: without("wsu:Expires")},
 	// Stricter: GT4 ignores the value of Expires. A signer who says that a message is over means it.
-	{name: "Expires over, Created recent", gt4: true, want: ClassExpired, edit: created(-4*time.Minute, -2*time.Minute)},
+	{name: "Expires over, Created recent", gt4: true, want: ClassExpired, edit: created(-4*time.Minute, 2*time.Minute)},
 	{name: "created 4 min ago", gt4: true, edit: created(-4*time.Minute, 5*time.Minute)},
 	{name: "created 6 min ago", want: ClassExpired, edit: created(-6*time.Minute, 5*time.Minute)},
 	{name: "created in 10 min", want: ClassExpired, edit: created(10*time.Minute, 5*time.Minute)},
