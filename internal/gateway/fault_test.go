@@ -104,6 +104,11 @@ var failures = []struct {
 		at := time.Now().Add(2 * time.Hour)
 		b.now = func() time.Time { return at }
 	}, func(b *bench) *httptest.ResponseRecorder { return b.post(add11) }, false},
+	{"credential-expired-transport", func(b *bench) {
+		none(policy.TransportGSI)(b)
+		at := time.Now().Add(2 * time.Hour)
+		b.now = func() time.Time { return at }
+	}, func(b *bench) *httptest.ResponseRecorder { return b.post(add11) }, false},
 	{"credential-not-yet-valid", func(b *bench) {
 		at := time.Now().Add(-100 * time.Hour)
 		b.now = func() time.Time { return at }

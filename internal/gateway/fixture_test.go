@@ -39,7 +39,7 @@ const (
 
 // bench is a gateway between an engine and a service.
 type bench struct {
-	t       *testing.T
+	t       testing.TB
 	gateway *Gateway
 	pki     *gridtest.PKI
 	store   *trust.Store
@@ -55,7 +55,7 @@ type bench struct {
 // knobs turn a bench before it is built.
 type knob func(*bench)
 
-func newBench(t *testing.T, knobs ...knob) *bench {
+func newBench(t testing.TB, knobs ...knob) *bench {
 	t.Helper()
 	pki := gridtest.Must(gridtest.NewPKI(t.TempDir(), gridtest.PKIOptions{}))
 	b := &bench{
@@ -63,7 +63,7 @@ func newBench(t *testing.T, knobs ...knob) *bench {
 		source: gsi.Static(gridtest.Must(pki.Proxy(gsi.Limits{Lifetime: time.Hour}))),
 		log:    &lockedBuffer{}, counted: &tally{}, now: time.Now,
 	}
-	b.service = &service{bench: b, signer: pki.Host, inner: sum11}
+	b.service = &service{bench: b, signer: pki.Host, host: pki.Host, inner: sum11}
 	b.route = policy.Route{Name: "counter", Message: policy.MessageGSI, Addressing: policy.Addressing200508, AllowLoopback: true}
 	for _, k := range knobs {
 		k(b)
@@ -119,13 +119,13 @@ type service struct {
 	*httptest.Server
 	bench  *bench
 	signer *gsi.Credential
-	inner  string // the content of Body
-	header string // header blocks beside the addressing ones, signed
+	host   *gsi.Credential // at the other end of TLS
+	inner  string          // the content of Body
+	header string          // header blocks beside the addressing ones, signed
 	status int
 	fields http.Header
-	tamper func([]byte) []byte                                      // between the service and us
-	answer func(http.ResponseWriter, *http.Request, []byte)         // instead of all that
-	sign   func(*soap.Message, *gsi.Credential) (*soap.Edit, error) // nil: wssec
+	tamper func([]byte) []byte                              // between the service and us
+	answer func(http.ResponseWriter, *http.Request, []byte) // instead of all that
 
 	mu   sync.Mutex
 	seen []seen
@@ -145,8 +145,11 @@ func (s *service) start(transport policy.Transport) {
 		s.Server.Start()
 		return
 	}
-	host := s.bench.pki.Host
-	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{host.Leaf().Raw}, PrivateKey: host.Key}}}
+	shown := tls.Certificate{PrivateKey: s.host.Key}
+	for _, cert := range s.host.Chain {
+		shown.Certificate = append(shown.Certificate, cert.Raw)
+	}
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{shown}}
 	if transport == policy.TransportGSI {
 		s.TLS.ClientAuth = tls.RequireAnyClientCert
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -120,6 +121,9 @@ func TestServe_SendsNothingWhereSecuringFails(t *testing.T) {
 			want(t, b.post(add11), 500, "soapenv:Server")
 			if !b.service.untouched() {
 				t.Error("the message went out unsecured")
+			}
+			if strings.Contains(b.log.String(), "defect") {
+				t.Errorf("nobody looked: %s", b.log)
 			}
 		})
 	}
@@ -278,6 +282,26 @@ func TestServe_RefusesACallerWithoutSession(t *testing.T) {
 		t.Error("the message went out")
 	}
 }
+
+func TestServe_HoldsTheCallerAgainstTheRoute(t *testing.T) {
+	b := newBench(t, none(policy.TransportNone), answering(200, "text/xml", add11), func(b *bench) { b.route.Callers = []string{"other"} })
+	want(t, b.post(add11), 500, "denied by rule callers")
+	if !b.service.untouched() {
+		t.Error("the message went out")
+	}
+}
+
+// An engine that never stops sending is cut off at the limit of a message.
+func TestServe_ReadsNoMoreThanTheLimit(t *testing.T) {
+	b := newBench(t, none(policy.TransportNone), func(b *bench) { b.limits.Message.MessageBytes = 1 << 20 })
+	r := b.request("")
+	r.Body = io.NopCloser(endless{})
+	want(t, b.do(r), 413, "exceeds the limit")
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestServe_TimesOutOnASilentService(t *testing.T) {
 	over := make(chan bool)

@@ -129,6 +129,14 @@ func TestReply_UnsignedFaultPassesOverAuthenticatedTLSOnly(t *testing.T) {
 	want(t, w, 500, "soapenv:Server.userException: no such counter</g:quoted>")
 }
 
+// TLS says whose the fault is only where its peer is one that may answer: a proxy of the host's is not the host.
+func TestReply_UnsignedFaultNeedsAPeerThatMayAnswer(t *testing.T) {
+	b := newBench(t, over(policy.TransportHTTPS), answering(500, "text/xml", envelope11(fault11)), func(b *bench) {
+		b.service.host = gridtest.Must(b.pki.ProxyOf(b.pki.Host, gsi.Limits{Lifetime: time.Hour}))
+	})
+	want(t, b.post(add11), 500, "c:UnverifiedFault")
+}
+
 // A fault with a broken signature is no unsigned fault.
 func TestReply_FaultWithABrokenSignatureNeverPasses(t *testing.T) {
 	b := newBench(t, over(policy.TransportHTTPS), tampering("no such counter", "send the money"), func(b *bench) { b.service.inner = fault11 })
@@ -220,8 +228,15 @@ func TestReply_WithoutMessageSecurityMustBeSOAPAllTheSame(t *testing.T) {
 				io.WriteString(w, add11)
 			}
 		},
-		"no envelope":  answering(200, "text/xml", "<a/>"),
-		"dtd":          answering(200, "text/xml", "<!DOCTYPE a>"+add11),
+		"no envelope":       answering(200, "text/xml", "<a/>"),
+		"dtd":               answering(200, "text/xml", "<!DOCTYPE a>"+add11),
+		"400 with SOAP 1.1": answering(400, "text/xml", add11),
+		"two types": func(b *bench) {
+			b.service.answer = func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+				w.Header()["Content-Type"] = []string{"text/xml", "text/html"}
+				io.WriteString(w, add11)
+			}
+		},
 		"other status": answering(403, "text/xml", add11),
 		"too deep": func(b *bench) {
 			answering(200, "text/xml", envelope11(strings.Repeat("<a>", 300)+strings.Repeat("</a>", 300)))(b)
@@ -394,6 +409,23 @@ func TestMIME_RefusesASecondActionInTheRootPart(t *testing.T) {
 	want(t, b.post(body, "Content-Type", kind, "SOAPAction", ""), 500, "denied by rule actions")
 	if !b.service.untouched() {
 		t.Error("the message went out")
+	}
+}
+
+func TestMIME_ActionOfTheRootPartCounts(t *testing.T) {
+	kind, body := multipartOf(add12, `application/soap+xml; action="`+addAction+`"`)
+	b := newBench(t, none(policy.TransportNone), answering(200, "text/xml", add11), func(b *bench) { b.route.Actions = []string{addAction} })
+	want(t, b.post(body, "Content-Type", kind, "SOAPAction", ""), 200, "")
+}
+
+func TestServe_LeavesTheEnginesOwnAddressingAlone(t *testing.T) {
+	for _, dialect := range []string{soap.Addressing200508, soap.Addressing200403} {
+		b := newBench(t, none(policy.TransportNone), answering(200, "text/xml", add11), func(b *bench) { b.route.Addressing = policy.Addressing200508 })
+		message := strings.ReplaceAll(addressed("urn:uuid:1"), soap.Addressing200508, dialect)
+		want(t, b.post(message), 200, "")
+		if got := b.service.only().body; got != message {
+			t.Errorf("the service got %s", got)
+		}
 	}
 }
 

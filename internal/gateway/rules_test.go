@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"gsigw/internal/intercept"
 	"gsigw/internal/policy"
@@ -66,13 +67,13 @@ func TestProfile_WeakAlgorithmsBelongToRoutesThatNameThem(t *testing.T) {
 		{"rsa 512", policy.Route{AllowRSA512: true}, wssec.SHA256, wssec.Algorithms{MinRSABits: 512}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			test.route.Message = policy.MessageGSI
+			test.route.Message, test.route.MaxSkew = policy.MessageGSI, 42*time.Second
 			p := b.gateway.profileFor(b.state(), &test.route).(*wssec.GSIMessage)
 			if p.Digest != test.sign || p.Verifier.Algorithms != test.want || p.Verifier.IgnoreSignedInfoPrefixes != test.quirk {
 				t.Errorf("profile %+v, verifier %+v", p, p.Verifier)
 			}
-			if p.Verifier.Replay == nil || p.Verifier.Trust == nil {
-				t.Error("nothing is remembered, or nobody judged")
+			if p.Verifier.Replay == nil || p.Verifier.Trust == nil || p.Verifier.Skew != 42*time.Second {
+				t.Error("nothing is remembered, nobody judged, or at another clock")
 			}
 		})
 	}

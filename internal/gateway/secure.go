@@ -43,9 +43,6 @@ func (x *exchange) secure(ctx context.Context, in *parcel, c *gsi.Credential) (*
 	if x.route.Message == policy.MessageNone {
 		return x.plain(in)
 	}
-	if in.hasAttachments() && !x.route.UnsignedAttachments {
-		return nil, &policy.Denied{Rule: "attachments", Reason: "attachments are not covered by message security"}
-	}
 	profile := x.profile(x.State, x.route)
 	if profile == nil {
 		return nil, fmt.Errorf("gateway: no profile for message: %s", x.route.Message)
