@@ -40,6 +40,7 @@ func TestVerify_RefusesOtherStructures(t *testing.T) {
 		return regexp.MustCompile(`<ds:Reference .*</ds:Reference>`).ReplaceAllString(doc, "")
 	}
 	str := `<wsse:SecurityTokenReference><wsse:Reference URI="#` + idOf(signed, "wsse:BinarySecurityToken") + `"/></wsse:SecurityTokenReference>`
+	certificate := "<ds:X509Certificate>" + string(base64Of(g.User.Leaf().Raw)) + "</ds:X509Certificate>"
 	for _, a := range []attack{
 		{"empty SignatureValue", ClassMalformed, regex(`<ds:SignatureValue>[^<]*`, "<ds:SignatureValue>")},
 		{"SignatureValue by another name", ClassMalformed, renamed("ds:SignatureValue", "ds:Value")},
@@ -56,6 +57,9 @@ func TestVerify_RefusesOtherStructures(t *testing.T) {
 		{"DigestMethod by another name", ClassMalformed, renamed("ds:DigestMethod", "ds:Other")},
 		{"DigestValue by another name", ClassMalformed, renamed("ds:DigestValue", "ds:Other")},
 		{"more in Reference", ClassMalformed, put("</ds:Reference>", "<ds:Other/></ds:Reference>")},
+		{"more in Reference without Transforms", ClassMalformed, func(d string) string {
+			return strings.Replace(strings.Replace(d, cut(d, "ds:Transforms"), "", 1), "</ds:Reference>", "<ds:Other/><ds:Other/></ds:Reference>", 1)
+		}},
 		{"unknown digest", ClassAlgorithm, put("xmlenc#sha256", "xmlenc#ripemd160")},
 		{"short digest", ClassMalformed, regex(`<ds:DigestValue>[^<]*`, "<ds:DigestValue>AAAA")},
 		{"base64 with bits to spare", ClassMalformed, regex(`<ds:DigestValue>([^<]*).=`, "<ds:DigestValue>${1}B=")},
@@ -66,8 +70,9 @@ func TestVerify_RefusesOtherStructures(t *testing.T) {
 		{"two token references", ClassMalformed, put("</wsse:SecurityTokenReference>", "<wsse:Reference/></wsse:SecurityTokenReference>")},
 		{"token reference of another type", ClassMalformed, regex(`(<wsse:Reference URI="[^"]*" ValueType="[^"]*)X509v3`, "${1}X509PKIPathv1")},
 		{"no X509Certificate", ClassMalformed, keyInfo(`<ds:X509Data/>`)},
-		{"more in X509Data", ClassMalformed, keyInfo(`<ds:X509Data><ds:X509Certificate/><ds:X509SubjectName/></ds:X509Data>`)},
-		{"more beside X509Data", ClassMalformed, put("<wsse:Reference ", "<ds:X509Data/><wsse:Reference ")},
+		{"more in X509Data", ClassMalformed, keyInfo(`<ds:X509Data>` + certificate + `<ds:X509SubjectName/></ds:X509Data>`)},
+		{"more beside X509Data", ClassMalformed, put("<wsse:Reference ", `<ds:X509Data>`+certificate+`</ds:X509Data><wsse:Reference `)},
+		{"token without id, reference without", ClassMalformed, inOrder(regex(`( EncodingType="[^"]*" ValueType="[^"]*") wsu:Id="[^"]*"`, "$1"), regex(`<wsse:Reference URI="[^"]*"`, `<wsse:Reference URI=""`))},
 		{"too many X509Certificates", ClassLimit, keyInfo(`<ds:X509Data>` + strings.Repeat("<ds:X509Certificate/>", 17) + `</ds:X509Data>`)},
 		{"X509Certificate not base64", ClassMalformed, keyInfo(`<ds:X509Data><ds:X509Certificate>*</ds:X509Certificate></ds:X509Data>`)},
 		{"token not base64", ClassMalformed, put("</wsse:BinarySecurityToken>", "*</wsse:BinarySecurityToken>")},
@@ -237,6 +242,11 @@ func TestVerify_RemembersEarlyMessagesLongEnough(t *testing.T) {
 	clock = now.Add(8 * time.Minute)
 	_, err := verifyBytes(g.verifier, doc, Expect{})
 	wantClass(t, err, ClassReplay)
+	early.Unanswered = true
+	other := []byte(secure(t, early, without("wsa:MessageID")(plainRequest), g.User))
+	if _, err := verifyBytes(g.verifier, other, Expect{}); err != nil {
+		t.Error("a message of four minutes ago that was never seen is refused:", err)
+	}
 }
 
 func TestVerify_RefusesRepliesToSeveralRequests(t *testing.T) {
@@ -282,6 +292,16 @@ func TestVerify_RefusesReplyThatAnswersNothing(t *testing.T) {
 	g := newGrid(t)
 	_, err := verifyBytes(g.verifier, []byte(secure(t, &GSIMessage{}, plainRequest, g.Host)), Expect{Role: Reply})
 	wantClass(t, err, ClassRelatesTo)
+}
+
+func TestSecure_RefusesIDsThatWouldNeedEscapes(t *testing.T) {
+	g := newGrid(t)
+	for _, id := range []string{"a&amp;b", "a&lt;b", "a&quot;b", "a b"} {
+		doc := put("<soapenv:Body", `<soapenv:Body xmlns:u="`+soap.WSU+`" u:Id="`+id+`"`)(plainRequest)
+		if _, _, err := (&GSIMessage{}).Secure(t.Context(), parse(t, doc), g.User); err == nil {
+			t.Errorf("%s: signed", id)
+		}
+	}
 }
 
 func TestVerify_RequiresSignedParts(t *testing.T) {
