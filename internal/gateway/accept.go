@@ -90,7 +90,7 @@ func (x *exchange) verified(r *received, reply *parcel, v *wssec.Verified) (*ans
 // acceptFault passes an unsigned fault on where TLS says whose it is.
 func (x *exchange) acceptFault(r *received, m *soap.Message) (*answer, error) {
 	if !x.authenticated(r.Peer) {
-		return nil, &unsignedFault{m.FaultText()}
+		return nil, &unsignedFault{beginning([]byte(m.FaultText()))}
 	}
 	x.facts.result = resultFault
 	return x.asReceived(r), nil
@@ -163,14 +163,19 @@ func described(r *received, kind string) string {
 
 // excerpt is the beginning of an answer that is text, for people.
 func excerpt(r *received) string {
-	const most = 1 << 10
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	isText := strings.HasPrefix(media, "text/") || strings.HasSuffix(media, "xml") || strings.HasSuffix(media, "json")
 	if err != nil || !isText {
 		return ""
 	}
-	text := r.body[:min(len(r.body), most)]
-	for len(text) > 0 && len(text) < len(r.body) && !utf8.Valid(text) && most-len(text) < utf8.UTFMax {
+	return beginning(r.body)
+}
+
+// beginning is as much of somebody else's text as is quoted: the whole could be a message of its own in length.
+func beginning(all []byte) string {
+	const most = 1 << 10
+	text := all[:min(len(all), most)]
+	for len(text) > 0 && len(text) < len(all) && !utf8.Valid(text) && most-len(text) < utf8.UTFMax {
 		text = text[:len(text)-1] // not through a character
 	}
 	return strings.ToValidUTF8(string(text), "\uFFFD")
