@@ -199,6 +199,16 @@ func TestReply_GivesOnlyWhatWasSigned(t *testing.T) {
 	}
 }
 
+// Exclusive canonical XML leaves out a declaration that only content uses; the route names those to keep.
+func TestReply_KeepsTheNamespacesThatTheRouteNames(t *testing.T) {
+	const content = `<c:addResponse xmlns:c="http://counter.com">q:name</c:addResponse>`
+	unsigned := tampering("<soapenv:Envelope ", `<soapenv:Envelope xmlns:q="urn:q" `)
+	b := newBench(t, unsigned, func(b *bench) { b.service.inner = content })
+	want(t, b.post(add11), 500, "FailedCheck")
+	b = newBench(t, unsigned, func(b *bench) { b.service.inner, b.route.KeepNamespaces = content, []string{"urn:q"} })
+	want(t, b.post(add11), 200, `xmlns:q="urn:q"`)
+}
+
 func TestReply_PassesAsReceivedWithoutMessageSecurity(t *testing.T) {
 	for _, transport := range []policy.Transport{policy.TransportNone, policy.TransportHTTPS, policy.TransportGSI} {
 		t.Run(transport.String(), func(t *testing.T) {

@@ -6,8 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"gsigw/gsi"
 	"gsigw/internal/intercept"
 	"gsigw/internal/policy"
+	"gsigw/internal/upstream"
 	"gsigw/soap"
 	"gsigw/wssec"
 )
@@ -79,6 +81,34 @@ func TestProfile_WeakAlgorithmsBelongToRoutesThatNameThem(t *testing.T) {
 	}
 	if b.gateway.profileFor(b.state(), &policy.Route{}) != nil {
 		t.Error("a profile for a route without message security")
+	}
+}
+
+func TestProfile_KeepsTheLimits(t *testing.T) {
+	b := newBench(t, func(b *bench) { b.limits.References, b.limits.Certificates, b.limits.RSABits = 3, 4, 4096 })
+	v := b.gateway.verifier(b.state(), &b.route)
+	if v.MaxReferences != 3 || v.MaxCertificates != 4 || v.Algorithms.MaxRSABits != 4096 {
+		t.Errorf("verifier %+v", v)
+	}
+}
+
+// What the route does not name is not dialled, and goes at the route's pace.
+func TestTarget_IsTheRoutes(t *testing.T) {
+	for _, r := range []policy.Route{
+		{Transport: policy.TransportHTTPS},
+		{Transport: policy.TransportHTTPS, AllowLoopback: true, Timeouts: policy.Timeouts{Dial: 1, Total: 2}},
+		{Transport: policy.TransportHTTPS, AllowLinkLocal: true, PeerDN: []string{"/CN=x"}},
+		{Transport: policy.TransportNone, AllowOwn: true, PeerDN: []string{"/CN=x"}},
+	} {
+		x := &exchange{route: &r, State: &State{}}
+		got := x.target(&gsi.Credential{})
+		allow := upstream.Allow{Loopback: r.AllowLoopback, LinkLocal: r.AllowLinkLocal, Own: r.AllowOwn}
+		if got.Allow != allow || got.Timeouts != upstream.Timeouts(r.Timeouts) || got.Credential != nil {
+			t.Errorf("target %+v of route %+v", got, r)
+		}
+		if named := len(got.PeerDN) > 0; named != (len(r.PeerDN) > 0 && r.Transport != policy.TransportNone) {
+			t.Errorf("peers %q of route %+v", got.PeerDN, r)
+		}
 	}
 }
 
