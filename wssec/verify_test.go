@@ -222,6 +222,8 @@ func TestMessage_UnsignedNamespaceContext(t *testing.T) {
 		{"split by a comment", `<a xmlns:q="urn:q">q<!-- -->:name</a>`, nil, false, ""},
 		{"split by CDATA", `<a xmlns:q="urn:q">q<![CDATA[:name]]></a>`, nil, false, ""},
 		{"colon as a reference", `<a xmlns:q="urn:q">q&#58;name</a>`, nil, false, ""},
+		{"behind a minus", `<a xmlns:q="urn:q">1-q:name</a>`, nil, false, ""},
+		{"behind a minus and a comment", `<a xmlns:q="urn:q">1-<!-- -->q:name</a>`, nil, false, ""},
 		{"inside a path", `<a xmlns:q="urn:q">/*[q:name]</a>`, nil, false, ""},
 		{"default namespace of xsi:type", `<p:a xmlns:p="urn:p" xmlns="urn:q" xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="T"/>`, nil, false, ""},
 		{"a URL is no name", `<a xmlns:q="urn:q">http://localhost/ uuid:1</a>`, nil, true, ""},

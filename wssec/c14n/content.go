@@ -82,7 +82,7 @@ func (c *writer) checkPrefix(prefix []byte) error {
 	return c.Unwritten(string(prefix), c.s.URI(space), c.s.URI(written))
 }
 
-// lastName is the longest run at the end of b that could be a name without a colon.
+// lastName is the longest run at the end of b that could be a name without a colon: none starts with a digit or minus.
 func lastName(b []byte) []byte {
 	i := len(b)
 	for i > 0 {
@@ -92,5 +92,5 @@ func lastName(b []byte) []byte {
 		}
 		i--
 	}
-	return b[i:]
+	return bytes.TrimLeft(b[i:], "-.0123456789")
 }
