@@ -120,6 +120,11 @@ var failures = []struct {
 		b.service.Close()
 		return b.post(add11)
 	}, false},
+	{"timeout", func(b *bench) {
+		plainRoute(b)
+		b.route.Timeouts.Header = 30 * time.Millisecond
+		b.service.answer = func(_ http.ResponseWriter, r *http.Request, _ []byte) { <-r.Context().Done() }
+	}, func(b *bench) *httptest.ResponseRecorder { return b.post(add11) }, true},
 	{"internal", nil, func(b *bench) *httptest.ResponseRecorder {
 		b.gateway.profile = func(*State, *policy.Route) wssec.Profile { return nil }
 		return b.post(add11)

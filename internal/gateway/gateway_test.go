@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"gsigw/gsi"
 	"gsigw/internal/gridtest"
@@ -302,14 +301,3 @@ func TestServe_ReadsNoMoreThanTheLimit(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
-
-func TestServe_TimesOutOnASilentService(t *testing.T) {
-	over := make(chan bool)
-	b := newBench(t, func(b *bench) {
-		b.route.Timeouts.Header = 30 * time.Millisecond
-		b.service.answer = func(http.ResponseWriter, *http.Request, []byte) { <-over }
-	})
-	w := b.post(add11)
-	close(over)
-	want(t, w, 500, "took too long")
-}
