@@ -52,7 +52,7 @@ func (e *usageError) Error() string { return e.text }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
-// said is a failure whose words stand on stderr or stdout already, in a form of their own.
+// errSaid is a failure whose words stand on stderr or stdout already, in a form of their own.
 var errSaid = errors.New("said already")
 
 // packagePrefix says to programmers which package an error is from; the user of a command does not care.
