@@ -63,6 +63,7 @@ func TestVerify_Instants(t *testing.T) {
 		{"year 0", ClassExpired, timestamp("0000-01-01T00:00:00Z", later)},
 		{"year 1", ClassExpired, timestamp("0001-01-01T00:00:00Z", later)},
 		{"year 9999", ClassExpired, timestamp("9999-01-01T00:00:00Z", "9999-12-31T23:59:59Z")},
+		{"to come, and expired before", ClassExpired, timestamp(now.Add(3*time.Minute).Format(time.RFC3339), later)},
 		{"Expires in year 9999", "", timestamp(at("2006-01-02T15:04:05Z"), "9999-12-31T23:59:59Z")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -152,6 +153,7 @@ func TestVerify_ECDSASignatureForms(t *testing.T) {
 		"DER":          der,
 		"too long":     append([]byte{0}, value...),
 		"too short":    value[:63],
+		"s padded":     append(append(bytes.Clone(value[:32]), 0), value[32:]...),
 		"padded":       append(append(make([]byte, 1), value[:32]...), append(make([]byte, 1), value[32:]...)...),
 	} {
 		_, err := verifyBytes(g.verifier, []byte(edited(t, m, soap.Change{Span: sig.Child(DSig, "SignatureValue").Inner(), With: base64Of(forged)})), Expect{})

@@ -226,6 +226,7 @@ func TestMessage_UnsignedNamespaceContext(t *testing.T) {
 		{"behind a minus and a comment", `<a xmlns:q="urn:q">1-<!-- -->q:name</a>`, nil, false, ""},
 		{"inside a path", `<a xmlns:q="urn:q">/*[q:name]</a>`, nil, false, ""},
 		{"default namespace of xsi:type", `<p:a xmlns:p="urn:p" xmlns="urn:q" xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="T"/>`, nil, false, ""},
+		{"default namespace of xsi:type, a known one", `<p:a xmlns:p="urn:p" xmlns="http://www.w3.org/2001/XMLSchema" xmlns:i="http://www.w3.org/2001/XMLSchema-instance" i:type="int"/>`, nil, false, ""},
 		{"a URL is no name", `<a xmlns:q="urn:q">http://localhost/ uuid:1</a>`, nil, true, ""},
 		{"one prefix for two kept namespaces", `<a xmlns:q="urn:q"><b>q:x</b><b xmlns:q="urn:r">q:x</b></a>`, []string{"urn:q", "urn:r"}, false, ""},
 	} {
