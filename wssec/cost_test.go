@@ -29,7 +29,7 @@ func costly(t testing.TB, g *grid) map[string]string {
 		}
 		return strings.Replace(doc, before, b.String()+before, 1)
 	}
-	longNames := strings.Replace(plainRequest, "<add ", `<add xmlns:p="urn:`+strings.Repeat("x", 500)+`" `, 1)
+	longNames := strings.Replace(plainRequest, "</add>", `<p:b xmlns:p="urn:p" xmlns="urn:`+strings.Repeat("x", 500)+`">HERE</p:b></add>`, 1)
 	manyNames := plainRequest
 	for i := range 120 {
 		manyNames = strings.Replace(manyNames, "<soapenv:Envelope ", fmt.Sprintf(`<soapenv:Envelope xmlns:n%d="urn:%s%d" `, i, strings.Repeat("n", 400), i), 1)
@@ -45,7 +45,7 @@ func costly(t testing.TB, g *grid) map[string]string {
 		certs[i] = g.CA.Cert
 	}
 	return map[string]string{
-		"long namespace name on each element": secure(t, &GSIMessage{}, pad(longNames, "</add>", func(int) string { return "<p:a/>" }), g.User),
+		"long namespace name on each element": secure(t, &GSIMessage{}, pad(longNames, "HERE", func(int) string { return "<a/>" }), g.User),
 		"all namespaces on each header":       seal.seal(t, everywhere(c14n.ExclusiveURI, c14n.InclusiveURI)(secure(t, &GSIMessage{}, manyNames, g.User))),
 		"long PrefixList":                     seal.seal(t, prefixes(signed)),
 		"ids":                                 pad(signed, "</add>", func(i int) string { return fmt.Sprintf(`<a Id="%d"/>`, i) }),
