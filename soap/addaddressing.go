@@ -36,6 +36,22 @@ func (m *Message) AddAddressing(dialect, to, action string, newID func() string)
 	return m.reread(m.PutHeaders(w.out.Bytes()))
 }
 
+// Readdress gives the message with another address in its To header for the last receiver; where it has none, it is
+// left as it is.
+func (m *Message) Readdress(to string) (*Message, error) {
+	for _, b := range m.Blocks {
+		if !b.isAddressing() || b.Name.Local != "To" {
+			continue
+		}
+		text := escaped(to)
+		if b.Empty {
+			return nil, fmt.Errorf("soap: the message has an empty To header")
+		}
+		return m.reread(Change{b.Inner(), []byte(text)})
+	}
+	return m, nil
+}
+
 // reread gives the message with changes, read anew.
 func (m *Message) reread(changes ...Change) (*Message, error) {
 	e, err := m.Edit(changes...)

@@ -24,6 +24,19 @@ func envelope(version, inside string) string {
 	return `<e:Envelope xmlns:e="` + version + `">` + inside + `</e:Envelope>`
 }
 
+func TestReaddress_ChangesTheToHeaderAlone(t *testing.T) {
+	m, err := read(t, counter).Readdress("http://elsewhere/c?a&b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Replace(counter, "> http://localhost/c <", ">http://elsewhere/c?a&amp;b<", 1); bytesOf(t, m) != want {
+		t.Errorf("got\n%s\nwant\n%s", bytesOf(t, m), want)
+	}
+	if m.Addressing.To != "http://elsewhere/c?a&b" {
+		t.Errorf("To is %q", m.Addressing.To)
+	}
+}
+
 func TestAddAddressing_WritesWhatTheDialectWants(t *testing.T) {
 	for _, c := range []struct{ dialect, id, back string }{
 		{Addressing200303, "uuid:", "From"},

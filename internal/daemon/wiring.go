@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -93,7 +92,7 @@ func wire(c *config.Config, own []netip.AddrPort, now func() time.Time, before *
 		return nil, err
 	}
 	w.state = &gateway.State{
-		Policy: p, Sessions: sessions, Callers: slices.Sorted(maps.Keys(c.Callers)), Reach: w.reach, Limits: limits(c.Limits),
+		Policy: p, Sessions: sessions, Reach: w.reach, Limits: limits(c.Limits),
 	}
 	return w, nil
 }

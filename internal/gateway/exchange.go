@@ -24,13 +24,14 @@ type exchange struct {
 	*State
 	facts facts // for the record
 
-	request *http.Request
-	from    intercept.Call
-	route   *policy.Route // nil until decide allowed the call
-	call    policy.Call
-	to      string       // wsa:To as the engine wrote it
-	version soap.Version // the engine's; SOAP 1.1 until it is known
-	trace   *traced
+	request   *http.Request
+	from      intercept.Call
+	route     *policy.Route // nil until decide allowed the call
+	call      policy.Call
+	to        string       // wsa:To as the engine wrote it
+	readdress bool         // to is our own address, where the service's must stand
+	version   soap.Version // the engine's; SOAP 1.1 until it is known
+	trace     *traced
 }
 
 // answer is what the engine gets.
@@ -103,7 +104,7 @@ func (x *exchange) decide(c policy.Call) error {
 }
 
 // toAgrees lets no message name another service than the one it is sent to: GT4, for one, dispatches on the path of
-// wsa:To. On a reverse route an engine writes the address that it knows, which is ours.
+// wsa:To. On a reverse route an engine writes the address that it knows, which is ours; the service gets its own.
 func (x *exchange) toAgrees() error {
 	u, err := url.Parse(x.to)
 	isURL := err == nil && (u.Scheme == "http" || u.Scheme == "https")
@@ -112,9 +113,10 @@ func (x *exchange) toAgrees() error {
 	}
 	to, err := policy.Normalise(u)
 	switch {
-	case err == nil && to.Path == x.call.Path:
-		return nil
 	case err == nil && x.from.Form == intercept.Reverse && to.Authority() != x.route.Target.Authority():
+		x.readdress = true
+		return nil
+	case err == nil && to.Path == x.call.Path:
 		return nil
 	}
 	return &policy.Denied{Rule: "to-agreement", Reason: fmt.Sprintf("wsa:To names %.200q, and the message is sent to the path %s", x.to, x.call.Path)}

@@ -87,8 +87,8 @@ func (b *bench) state() *State {
 	return &State{
 		Policy:   gridtest.Must(policy.New([]policy.Route{b.route}, nil)),
 		Sessions: gridtest.Must(session.NewTable([]session.Entry{{Caller: "engine", Own: b.source}})),
-		Callers:  []string{"engine"}, Limits: b.limits,
-		Reach: func(*policy.Route) Reach { return Reach{Upstream: client, Trust: b.store} },
+		Limits:   b.limits,
+		Reach:    func(*policy.Route) Reach { return Reach{Upstream: client, Trust: b.store} },
 	}
 }
 

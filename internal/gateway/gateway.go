@@ -35,7 +35,6 @@ import (
 type State struct {
 	Policy   *policy.Policy
 	Sessions *session.Table
-	Callers  []string // everyone who may be authenticated, for Opens
 	// Reach gives what it takes to reach the services of a route. Routes differ in the signatures and key sizes that
 	// they believe, and so in whom they trust.
 	Reach  func(*policy.Route) Reach
@@ -110,9 +109,9 @@ func (g *Gateway) Reload(s *State) error {
 	return nil
 }
 
-// Opens reports whether an https route names this host:port for any caller. Whether it does for the one who calls is
-// decided on each request inside the tunnel.
-func (g *Gateway) Opens(hostport string) bool {
+// Opens reports whether an https route names this host:port and permits the caller. What is asked inside the tunnel is
+// decided request by request.
+func (g *Gateway) Opens(c intercept.Caller, hostport string) bool {
 	host, port, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return false
@@ -121,13 +120,7 @@ func (g *Gateway) Opens(hostport string) bool {
 	if err != nil {
 		return false
 	}
-	s := g.state.Load()
-	for _, caller := range s.Callers {
-		if s.Policy.Opens(caller, host, int(n)).Allow {
-			return true
-		}
-	}
-	return false
+	return g.state.Load().Policy.Opens(c.Name, host, int(n)).Allow
 }
 
 // Serve carries one request to its service and writes the whole answer, faults included.

@@ -15,7 +15,6 @@ import (
 	"gsigw/internal/gridtest"
 	"gsigw/internal/intercept"
 	"gsigw/internal/policy"
-	"gsigw/internal/session"
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
 	"gsigw/wssec"
@@ -249,15 +248,18 @@ func TestOpens_OnlyWhatAnHTTPSRouteNames(t *testing.T) {
 		"grid.example.org:8443": true, "grid.example.org:443": false, "other.example.org:8443": false, "grid.example.org": false,
 		"[::1]:8443": false, "grid.example.org:99999": false,
 	} {
-		if b.gateway.Opens(hostport) != want {
+		if b.gateway.Opens(intercept.Caller{Name: "engine"}, hostport) != want {
 			t.Errorf("Opens(%s) is not %v", hostport, want)
 		}
 	}
-	s := b.state()
-	s.Sessions, s.Callers = gridtest.Must(session.NewTable(nil)), nil
-	b.gateway.Reload(s)
-	if b.gateway.Opens("grid.example.org:8443") {
-		t.Error("opened for nobody")
+	b.route.Callers = []string{"other"}
+	if err := b.gateway.Reload(b.state()); err != nil {
+		t.Fatal(err)
+	}
+	for _, caller := range []string{"", "engine"} {
+		if b.gateway.Opens(intercept.Caller{Name: caller}, "grid.example.org:8443") {
+			t.Errorf("opened for %q, whom the route does not permit", caller)
+		}
 	}
 }
 

@@ -49,6 +49,9 @@ func TestTo_AgreesWithWhereTheMessageGoes(t *testing.T) {
 			if !test.ok {
 				want(t, w, 500, "to-agreement")
 			}
+			if test.form == intercept.Reverse && test.ok && !strings.Contains(b.service.only().body, ">"+b.service.URL+path+"</a:To>") {
+				t.Errorf("the service got %s", b.service.only().body)
+			}
 		})
 	}
 }

@@ -23,15 +23,20 @@ type outbound struct {
 	pending     wssec.Pending
 }
 
-// address adds the addressing headers that the route asks for, where the engine sent none.
-func (x *exchange) address(in *parcel) error {
-	dialect := x.route.Addressing.Namespace()
-	if dialect == "" || x.call.HasWSA {
+// address adds the addressing headers that the route asks for, where the engine sent none, and puts the service's
+// address where the engine wrote ours.
+func (x *exchange) address(in *parcel) (err error) {
+	dialect, m, to := x.route.Addressing.Namespace(), in.message, x.route.Upstream(x.call).String()
+	switch {
+	case x.readdress:
+		m, err = m.Readdress(to)
+	case dialect != "" && !x.call.HasWSA:
+		m, err = m.AddAddressing(dialect, to, x.call.Action(), nil)
+	default:
 		return nil
 	}
-	m, err := in.message.AddAddressing(dialect, x.route.Upstream(x.call).String(), x.call.Action(), nil)
 	if err != nil {
-		return &malformed{reason: "the route asks for addressing headers, and they cannot be added: " + plain(err)}
+		return &malformed{reason: "the message cannot be addressed to the service: " + plain(err)}
 	}
 	in.message, in.body = m, nil
 	return nil

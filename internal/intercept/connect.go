@@ -41,8 +41,8 @@ func (s *Server) allowTunnel(r *http.Request, caller Caller) (*tunnel, *Refusal)
 		return nil, refuse(http.StatusBadRequest, "a CONNECT must name host:port and nothing else")
 	case r.ContentLength != 0:
 		return nil, refuse(http.StatusBadRequest, "a CONNECT must not have a body")
-	case !s.gateway.Opens(target):
-		return nil, refuse(http.StatusForbidden, fmt.Sprintf("no route names https://%s; add one to the gateway's config, or let the engine reach this host without the proxy", target))
+	case !s.gateway.Opens(caller, target):
+		return nil, refuse(http.StatusForbidden, fmt.Sprintf("no route names https://%s for this caller; add one to the gateway's config, or let the engine reach this host without the proxy", target))
 	}
 	authority := s.ca.Load()
 	if authority == nil {

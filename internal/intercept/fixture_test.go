@@ -34,7 +34,7 @@ type recorder struct {
 	bodies   []string
 }
 
-func (g *recorder) Opens(hostport string) bool { return slices.Contains(g.opens, hostport) }
+func (g *recorder) Opens(_ Caller, hostport string) bool { return slices.Contains(g.opens, hostport) }
 
 func (g *recorder) Serve(w http.ResponseWriter, r *http.Request, c Call) {
 	g.mu.Lock()

@@ -65,10 +65,11 @@ type Gateway interface {
 	// hangs up; that can be seen only once the body has been read.
 	Serve(w http.ResponseWriter, r *http.Request, c Call)
 
-	// Opens reports whether a route names this host:port for https, so that
-	// a CONNECT to it may be opened with the local CA. The host is lower
-	// case (an IPv6 address in brackets), the port explicit.
-	Opens(hostport string) bool
+	// Opens reports whether a route names this host:port for https and lets
+	// this caller use it, so that a CONNECT to it may be opened with the
+	// local CA. The host is lower case (an IPv6 address in brackets), the
+	// port explicit.
+	Opens(c Caller, hostport string) bool
 }
 
 // Form is the way in which a request named its target.
