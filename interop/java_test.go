@@ -1,11 +1,11 @@
 package interop
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -26,10 +26,8 @@ func runWithScratch(m *testing.M) int {
 	return m.Run()
 }
 
-var (
-	compiled   = map[string]error{}
-	compiledMu sync.Mutex
-)
+// compiled holds the programs that are, and the error of those that cannot be.
+var compiled = map[string]error{}
 
 // javaCommand compiles java/<program>.java with what it refers to, once, and returns the command that runs it. The
 // JVM gets the options before the program's own arguments.
@@ -40,8 +38,6 @@ func javaCommand(t testing.TB, program string, jars, options []string, args ...s
 		classPath += ":" + need(t, jar)
 	}
 	java, javac := need(t, "java"), need(t, "javac")
-	compiledMu.Lock()
-	defer compiledMu.Unlock()
 	err, done := compiled[program]
 	if !done {
 		err = compileJava(javac, program, classPath)
@@ -68,11 +64,7 @@ func compileJava(javac, program, classPath string) error {
 	cmd := exec.Command(javac, "-nowarn", "-proc:none", "-encoding", "UTF-8", "-d", classes, "-cp", classPath,
 		"-sourcepath", "java", filepath.Join("java", program+".java"))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return &compileError{program, string(out)}
+		return fmt.Errorf("javac %s.java:\n%s", program, out)
 	}
 	return nil
 }
-
-type compileError struct{ program, output string }
-
-func (e *compileError) Error() string { return "javac " + e.program + ".java:\n" + e.output }

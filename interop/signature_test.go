@@ -50,11 +50,11 @@ func TestPeersVerifyEachOther(t *testing.T) {
 	g := newGrid(t)
 	for _, c := range signingCases(t, g) {
 		t.Run(c.name, func(t *testing.T) {
-			signed := xmlsec1Sign(t, c)
-			if err := xmlsec1Verify(t, signed, c.credential); err != nil {
+			signed := xmlsec1Sign(t, c, exclusive)
+			if err := xmlsec1Verify(t, signed, c.credential, len(signedElements)); err != nil {
 				t.Error(err)
 			}
-			if xmlsec1Verify(t, tampered(t, signed), c.credential) == nil {
+			if xmlsec1Verify(t, tampered(t, signed), c.credential, len(signedElements)) == nil {
 				t.Error("xmlsec1 verifies a message that was changed")
 			}
 			if c.algorithm != "rsa" {
@@ -66,7 +66,7 @@ func TestPeersVerifyEachOther(t *testing.T) {
 			if wss4jVerify(t, tampered(t, signed), g.TrustDir, c.identity) == nil {
 				t.Error("WSS4J verifies a message that was changed")
 			}
-			if err := xmlsec1Verify(t, wss4jSign(t, c), c.credential); err != nil {
+			if err := xmlsec1Verify(t, wss4jSign(t, c), c.credential, len(signedElements)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -76,7 +76,7 @@ func TestPeersVerifyEachOther(t *testing.T) {
 func TestSign_IsVerifiedByXmlsec1(t *testing.T) {
 	for _, c := range signingCases(t, newGrid(t)) {
 		t.Run(c.name, func(t *testing.T) {
-			if err := xmlsec1Verify(t, gsigwSign(t, c), c.credential); err != nil {
+			if err := xmlsec1Verify(t, gsigwSign(t, c), c.credential, len(signedElements)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -100,7 +100,8 @@ func TestSign_IsVerifiedByWSS4J(t *testing.T) {
 func TestVerify_AcceptsWhatXmlsec1Signs(t *testing.T) {
 	g := newGrid(t)
 	for _, c := range signingCases(t, g) {
-		t.Run(c.name, func(t *testing.T) { gsigwVerify(t, g, xmlsec1Sign(t, c), c.identity) })
+		t.Run(c.name, func(t *testing.T) { gsigwVerify(t, g, xmlsec1Sign(t, c, exclusive), c.identity) })
+		t.Run(c.name+" inclusive", func(t *testing.T) { gsigwVerify(t, g, xmlsec1Sign(t, c, inclusive), c.identity) })
 	}
 }
 

@@ -18,6 +18,7 @@ type xmlGen struct {
 	b      strings.Builder
 	budget int      // elements still to be written
 	width  int      // pieces of content in the document element
+	soap   bool     // no processing instructions, which SOAP forbids
 	xmlAt  int      // the one depth where xml:lang and its like may stand; negative: anywhere
 	ids    []string // wsu:Id of every element that has one; the root's is first
 }
@@ -196,6 +197,9 @@ func (g *xmlGen) comment() string {
 }
 
 func (g *xmlGen) instruction() string {
+	if g.soap {
+		return ""
+	}
 	return "<?" + g.pick("t", "xml-t", "é") + g.pick("", " ", " d", "  d  ", "\td", "\r\nd\r\n", " <&>", ` a="1"`, " ?") + "?>"
 }
 
