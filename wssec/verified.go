@@ -47,12 +47,6 @@ func (v *Verified) Parts() []soap.Name {
 // WriteBody writes Body as it was digested.
 func (v *Verified) WriteBody(w io.Writer) error { return v.write(w, v.body, nil) }
 
-// WriteCanonical writes the signed header blocks and Body, each as it was digested, in an envelope of our own. Names
-// in content whose prefix only an unsigned declaration binds lose that binding.
-func (v *Verified) WriteCanonical(w io.Writer) error {
-	return v.envelope(w, nil, func(w io.Writer, p part) error { return v.write(w, p, nil) })
-}
-
 // Text is the character data of Body.
 func (v *Verified) Text() (string, error) {
 	var text []byte
@@ -77,11 +71,23 @@ func (v *Verified) Text() (string, error) {
 // content that needs another is refused.
 func (v *Verified) Message(keep []string) ([]byte, error) {
 	c := &content{keep: keep, envelope: v.m.Version.Space()}
+	return v.rebuild(c, c.unwritten)
+}
+
+// Digested is Message for a reader who takes text for text: what looks like a name there loses an unsigned binding
+// that the signed element itself declares, as the names in GT4's own GetResourceProperty requests do. An xsi:type is
+// judged as Message judges it, and a name that only a declaration outside the signed element explains is refused.
+func (v *Verified) Digested() ([]byte, error) {
+	c := &content{envelope: v.m.Version.Space()}
+	return v.rebuild(c, c.unwrittenType)
+}
+
+func (v *Verified) rebuild(c *content, unwritten func(c14n.Prefix) error) ([]byte, error) {
 	var parts bytes.Buffer
 	at := map[*soap.Element]xmlscan.Span{}
 	for _, p := range append(slices.Clone(v.headers), v.body) {
 		start := parts.Len()
-		if err := v.write(&parts, p, c.unwritten); err != nil {
+		if err := v.write(&parts, p, unwritten); err != nil {
 			return nil, classed(err)
 		}
 		at[p.element] = xmlscan.Span{Start: int64(start), End: int64(parts.Len())}
@@ -95,7 +101,7 @@ func (v *Verified) Message(keep []string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func (v *Verified) write(w io.Writer, p part, unwritten func(prefix, space, written string) error) error {
+func (v *Verified) write(w io.Writer, p part, unwritten func(c14n.Prefix) error) error {
 	method := p.method
 	method.Unwritten = unwritten
 	return c14n.Write(w, v.m.Scan(p.element), method)
@@ -155,22 +161,33 @@ var wellKnown = []string{
 }
 
 // unwritten keeps a binding on the envelope, which reaches content only where no signed declaration hides it.
-func (c *content) unwritten(prefix, space, written string) error {
-	if prefix == ownPrefix && space == c.envelope && written == "" {
+func (c *content) unwritten(p c14n.Prefix) error {
+	if p.Prefix == ownPrefix && p.Space == c.envelope && p.Written == "" {
 		return nil
 	}
-	known := slices.Contains(wellKnown, space) || slices.Contains(c.keep, space)
-	if prefix == "" || prefix == ownPrefix || written != "" || !known {
-		return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q for %s, which no signature covers; the route can name the namespace to keep", prefix, space)}
+	if p.Prefix == "" || p.Prefix == ownPrefix || p.Written != "" || !c.known(p.Space) {
+		return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q for %q, which no signature covers; the route can name the namespace to keep", p.Prefix, p.Space)}
 	}
 	for _, k := range c.kept {
-		if k.Prefix == prefix {
-			if k.Space != space {
-				return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q, which no signature covers, for two namespaces", prefix)}
+		if k.Prefix == p.Prefix {
+			if k.Space != p.Space {
+				return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q, which no signature covers, for two namespaces", p.Prefix)}
 			}
 			return nil
 		}
 	}
-	c.kept = append(c.kept, xmlscan.Binding{Prefix: prefix, Space: space})
+	c.kept = append(c.kept, xmlscan.Binding{Prefix: p.Prefix, Space: p.Space})
 	return nil
+}
+
+// unwrittenType judges types, and what content takes from outside the signed element.
+func (c *content) unwrittenType(p c14n.Prefix) error {
+	if p.Type || p.Outer && !c.known(p.Space) {
+		return c.unwritten(p)
+	}
+	return nil
+}
+
+func (c *content) known(space string) bool {
+	return slices.Contains(wellKnown, space) || slices.Contains(c.keep, space)
 }

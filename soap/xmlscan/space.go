@@ -153,6 +153,16 @@ func (s *Scanner) Binding(i int) (prefix []byte, space NS) {
 // Lookup gives the namespace that prefix stands for at this place.
 func (s *Scanner) Lookup(prefix []byte) (NS, bool) { return s.lookup(prefix) }
 
+// Inherits reports whether the binding in force for prefix is one that came with the scope of NewElement.
+func (s *Scanner) Inherits(prefix []byte) bool {
+	for i := len(s.bindings) - 1; i >= 0; i-- {
+		if string(s.prefixAt(i)) == string(prefix) {
+			return i < s.outer
+		}
+	}
+	return false
+}
+
 // AddAttr puts an attribute into the start tag just read, as if it stood there: what c14n of an element yields before
 // the attribute is written into the message. The prefix is declared where it does not stand for space already; the
 // value must need no escapes.

@@ -30,9 +30,18 @@ type Method struct {
 	ApexID    *ID      // an attribute to add to the first element
 
 	// Unwritten, if set, is asked about every prefix in a value (text or attribute) that may be part of a qualified
-	// name and that stands for space by a declaration which the canonical form does not have; there it stands for
-	// written, or for nothing where that is empty. Its error ends Write.
-	Unwritten func(prefix, space, written string) error
+	// name and that stands for a namespace by a declaration which the canonical form does not have. Its error ends
+	// Write.
+	Unwritten func(Prefix) error
+}
+
+// Prefix is a prefix in a value that means something else, or nothing, in the canonical form.
+type Prefix struct {
+	Prefix  string
+	Space   string // what it stands for in the message; empty where nothing declares it
+	Written string // what it stands for in the canonical form; empty for nothing
+	Type    bool   // the value is an xsi:type, which is a name for certain
+	Outer   bool   // it is declared around the element that is written
 }
 
 // ID is an attribute that is to be written into an element's start tag: its canonical form is wanted beforehand.

@@ -122,6 +122,7 @@ func TestWrite_ReportsNamesInContentWithoutADeclaration(t *testing.T) {
 		{"a comment inside", `<b>q<!-- -->:x</b>`, "q"},
 		{"the longest prefix, in pieces", `<b>` + long[:100] + `<!-- -->` + long[100:] + `<!-- -->:x</b>`, long},
 		{"an attribute", `<b c="q:x"/>`, "q"},
+		{"a type with a prefix that nothing declares", `<b xmlns:xsi="` + xsi + `" xsi:type="z:x"/>`, "z"},
 		{"a type without a prefix", `<b xmlns:xsi="` + xsi + `" xsi:type="x"/>`, ""},
 		{"a declaration that is written elsewhere only", `<q:b/><b>q:x</b>`, "q"},
 		{"bound to another name inside", `<q:b><b xmlns:q="urn:other">q:x</b></q:b>`, "q"},
@@ -131,8 +132,8 @@ func TestWrite_ReportsNamesInContentWithoutADeclaration(t *testing.T) {
 		{"a name in two elements", `<b>q<c/>:x</b>`, "none"},
 	} {
 		reported := "none"
-		m := Method{Exclusive: true, Unwritten: func(prefix, space, _ string) error {
-			reported = prefix
+		m := Method{Exclusive: true, Unwritten: func(p Prefix) error {
+			reported = p.Prefix
 			return errors.New("unwritten")
 		}}
 		doc := `<n:a xmlns:n="urn:n" xmlns="urn:d" xmlns:q="urn:q" xmlns:` + long + `="urn:long">` + strings.ReplaceAll(strings.ReplaceAll(c.content, "<b", "<n:b"), "</b", "</n:b") + `</n:a>`

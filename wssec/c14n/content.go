@@ -43,17 +43,27 @@ func (c *writer) checkAttrs() error {
 		a := &c.s.Attrs[i]
 		value := xmlscan.AppendAttr(c.content.scratch[:0], a.Value)
 		c.content.scratch = value
-		isType := string(a.Local) == "type" && c.s.URI(a.Space) == xsi
-		if isType && bytes.IndexByte(value, ':') < 0 {
-			if err := c.checkPrefix(nil); err != nil {
-				return err
-			}
+		var err error
+		if string(a.Local) == "type" && c.s.URI(a.Space) == xsi {
+			err = c.checkType(value)
+		} else {
+			err = c.checkNames(value)
 		}
-		if err := c.checkNames(value); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// checkType looks at a value that is a name for certain (XML Schema Part 1, section 2.6.1).
+func (c *writer) checkType(value []byte) error {
+	value = bytes.Trim(value, " ")
+	var prefix []byte
+	if colon := bytes.IndexByte(value, ':'); colon >= 0 {
+		prefix = value[:colon]
+	}
+	return c.checkPrefix(prefix, true)
 }
 
 // checkNames takes whatever stands before a colon for a prefix.
@@ -64,7 +74,7 @@ func (c *writer) checkNames(value []byte) error {
 			return nil
 		}
 		if prefix := lastName(value[:colon]); len(prefix) > 0 {
-			if err := c.checkPrefix(prefix); err != nil {
+			if err := c.checkPrefix(prefix, false); err != nil {
 				return err
 			}
 		}
@@ -72,14 +82,17 @@ func (c *writer) checkNames(value []byte) error {
 	}
 }
 
-// checkPrefix reports a prefix that stands for a namespace here without the canonical form saying so.
-func (c *writer) checkPrefix(prefix []byte) error {
+// checkPrefix reports a prefix that stands for a namespace here without the canonical form saying so, and a type's
+// prefix that stands for nothing.
+func (c *writer) checkPrefix(prefix []byte, isType bool) error {
 	space, bound := c.s.Lookup(prefix)
 	written := c.written(prefix)
-	if !bound || space == xmlscan.XMLSpace || written == space {
+	if space == xmlscan.XMLSpace || bound && written == space || !bound && !isType {
 		return nil
 	}
-	return c.Unwritten(string(prefix), c.s.URI(space), c.s.URI(written))
+	return c.Unwritten(Prefix{
+		Prefix: string(prefix), Space: c.s.URI(space), Written: c.s.URI(written), Type: isType, Outer: c.s.Inherits(prefix),
+	})
 }
 
 // lastName is the longest run at the end of b that could be a name without a colon: none starts with a digit or minus.
