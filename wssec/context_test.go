@@ -88,4 +88,3 @@ func TestDigested_UnsignedNamespaceContext(t *testing.T) {
 		})
 	}
 }
-

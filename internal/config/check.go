@@ -131,8 +131,12 @@ func (d *document) credential(at string, c Credential) {
 	if (c.Cert == "") != (c.Key == "") {
 		d.wrong(at, "cert and key need each other", "give both")
 	}
-	if c.PassphraseFile != "" && c.PKCS12 == "" && c.Key == "" {
-		d.wrong(at+".passphrase-file", "only key and pkcs12 have a passphrase", "remove it")
+	switch {
+	case c.PKCS12 != "" && c.PassphraseFile == "":
+		d.wrong(at+".pkcs12", "a PKCS#12 file has a passphrase", "give passphrase-file; its first line may be empty")
+	case c.PKCS12 == "" && c.PassphraseFile != "":
+		d.wrong(at+".passphrase-file", "only pkcs12 has a passphrase here: encrypted PEM keys are not read",
+			"remove it; put certificate and key into a PKCS#12 file, or make a proxy")
 	}
 }
 

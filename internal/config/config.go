@@ -105,7 +105,7 @@ type Credential struct {
 	Cert           Path `yaml:"cert" doc:"certificate, PEM"`
 	Key            Path `yaml:"key" doc:"its private key, PEM, mode 0600"`
 	PKCS12         Path `yaml:"pkcs12" doc:"PKCS#12 file, mode 0600"`
-	PassphraseFile Path `yaml:"passphrase-file" doc:"file with the passphrase of key or pkcs12, mode 0600"`
+	PassphraseFile Path `yaml:"passphrase-file" doc:"file with the passphrase of pkcs12, mode 0600"`
 	Discover       bool `yaml:"discover" def:"false" doc:"look where grid tools do: X509_USER_PROXY, then /tmp/x509up_u<uid>"`
 	AllowGroupRead bool `yaml:"allow-group-read" def:"false" doc:"the files may be group-readable (a mounted secret)"`
 }

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -17,12 +16,8 @@ func newSource(c config.Credential) (gsi.Source, error) {
 	switch {
 	case c.Proxy != "":
 		return gsi.ProxyFile(string(c.Proxy), o), nil
-	case c.PKCS12 != "" && c.PassphraseFile == "":
-		return nil, errors.New("a PKCS#12 file has a passphrase: give passphrase-file (its first line may be empty)")
 	case c.PKCS12 != "":
 		return gsi.PKCS12File(string(c.PKCS12), string(c.PassphraseFile), o), nil
-	case c.PassphraseFile != "":
-		return nil, errors.New("an encrypted PEM key is not read: put certificate and key into a PKCS#12 file, or make a proxy")
 	case c.Discover:
 		return &discovered{options: o}, nil
 	}

@@ -37,11 +37,14 @@ type CallerRule struct {
 // Secret is the hash of a proxy secret. It prints as "[redacted]".
 type Secret struct{ sum [sha256.Size]byte }
 
-// NewSecret hashes a secret of at least 16 bytes: the hash is fast, so the
-// secret must be too long to guess.
+// MinSecret is the least length of a secret: 128 bits in base64.
+const MinSecret = 22
+
+// NewSecret hashes a secret of at least MinSecret bytes: the hash is fast, so
+// the secret must be too long to guess.
 func NewSecret(secret string) (*Secret, error) {
-	if len(secret) < 16 {
-		return nil, errors.New("intercept: a proxy secret needs at least 16 characters; make one with: openssl rand -hex 16")
+	if len(secret) < MinSecret {
+		return nil, errors.New("intercept: a proxy secret needs at least 22 characters; make one with: openssl rand -hex 16")
 	}
 	return &Secret{sha256.Sum256([]byte(secret))}, nil
 }

@@ -81,7 +81,6 @@ var Table = []Room{
 	{"internal/gridtest", []string{Public, "internal/gridtest/countersoap"}, "the strict stand-in shares nothing internal with what it tests"},
 	{"internal/gridtest/countersoap", nil, "generated stubs play the engine"},
 	{"internal/demo", []string{Public, "internal/gridtest", "internal/gridtest/countersoap", "internal/daemon"}, "the demo stands outside: it starts a gateway, and looks at what passes"},
-	{"internal/deps", nil, "holds modules in go.mod"},
 	{"internal/rooms", nil, "reads the listing alone"},
 	{"interop", nil, "suites only: all of it is tests"},
 	{"cmd/gsigw", []string{All}, "everything meets here"},
