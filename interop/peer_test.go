@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long a peer may take to say or do what a test waits for.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A peer is a running program that a test speaks with; it ends with the test.
 type peer struct {
