@@ -179,22 +179,18 @@ func (s *signing) parts() error {
 func (s *signing) part(e *soap.Element) error {
 	method := c14n.Method{Exclusive: true}
 	id := e.ID
-	if e.WSUID {
-		if id == "" || strings.ContainsAny(id, "&<>\"' \t\r\n") || s.m.CountID(id) != 1 {
-			return fmt.Errorf("wssec: %s has the wsu:Id %.80q, which is no id or not the only one of its value", e.Name, id)
-		}
-	} else {
+	if !e.WSUID {
 		id = s.newID("id-")
-		prefix, declared, err := s.idPrefix(e)
-		if err != nil {
-			return err
-		}
-		method.ApexID = &c14n.ID{Prefix: prefix, Space: soap.WSU, Local: "Id", Value: id}
-		s.changes = append(s.changes, soap.Insert(e.NameEnd, idAttribute(prefix, id, declared)))
+		method.ApexID = &c14n.ID{Prefix: "wsu", Space: soap.WSU, Local: "Id", Value: id}
+	} else if id == "" || strings.ContainsAny(id, "&<>\"' \t\r\n") || s.m.CountID(id) != 1 {
+		return fmt.Errorf("wssec: %s has the wsu:Id %.80q, which is no id or not the only one of its value", e.Name, id)
 	}
 	h := s.Digest.hash().New()
 	if err := c14n.Write(h, s.m.Scan(e), method); err != nil {
 		return err
+	}
+	if a := method.ApexID; a != nil {
+		s.changes = append(s.changes, soap.Insert(e.NameEnd, idAttribute(a.Prefix, id, a.Declared)))
 	}
 	s.reference(id, h.Sum(nil))
 	return nil
@@ -207,24 +203,6 @@ func idAttribute(prefix, id string, declared bool) []byte {
 	return fmt.Appendf(nil, ` xmlns:%s="%s" %[1]s:Id="%[3]s"`, prefix, soap.WSU, id)
 }
 
-// idPrefix finds a prefix that stands for the utility namespace in the element's start tag, or can be made to.
-func (s *signing) idPrefix(e *soap.Element) (prefix string, declared bool, err error) {
-	scan := s.m.Scan(e)
-	if _, err := scan.Next(); err != nil {
-		return "", false, err
-	}
-	for i := 0; ; i++ {
-		prefix := "wsu"
-		if i > 0 {
-			prefix = fmt.Sprintf("wsu%d", i)
-		}
-		space, bound := scan.Lookup([]byte(prefix))
-		if !bound || scan.URI(space) == soap.WSU {
-			return prefix, bound, nil
-		}
-	}
-}
-
 func (s *signing) reference(id string, digest []byte) {
 	fmt.Fprintf(&s.references, `<ds:Reference URI="#%s"><ds:Transforms><ds:Transform Algorithm="%s"></ds:Transform></ds:Transforms>`+
 		`<ds:DigestMethod Algorithm="%s"></ds:DigestMethod><ds:DigestValue>%s</ds:DigestValue></ds:Reference>`,
@@ -234,6 +212,7 @@ func (s *signing) reference(id string, digest []byte) {
 // header writes the security header (WS-Security 1.0, section 5).
 func (s *signing) header(valueType string, token, signedInfo, value, timestamp []byte) []byte {
 	var b bytes.Buffer
+	b.Grow(len(token)*4/3 + len(signedInfo) + len(timestamp) + 2<<10)
 	b64 := base64.StdEncoding.EncodeToString
 	tokenID := s.newID("CertId-")
 	fmt.Fprintf(&b, `<wsse:Security xmlns:wsse="%s" xmlns:soapenv="%s" soapenv:mustUnderstand="1">`, soap.WSSE, s.m.Version.Space())

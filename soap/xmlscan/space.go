@@ -1,6 +1,9 @@
 package xmlscan
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // NS is a namespace name as the scanner that met it numbers it. Two names are equal where their numbers are.
 type NS int32
@@ -164,15 +167,25 @@ func (s *Scanner) Inherits(prefix []byte) bool {
 }
 
 // AddAttr puts an attribute into the start tag just read, as if it stood there: what c14n of an element yields before
-// the attribute is written into the message. The prefix is declared where it does not stand for space already; the
-// value must need no escapes.
-func (s *Scanner) AddAttr(prefix, space, local, value string) {
+// the attribute is written into the message. Its prefix is the one given or, where that stands for another namespace
+// here, the first of prefix1, prefix2, ... that does not; it gives the one taken, and whether it was declared already.
+// The value must need no escapes.
+func (s *Scanner) AddAttr(prefix, space, local, value string) (taken string, declared bool) {
 	n := number(&s.spaces, space)
-	if in, ok := s.lookup([]byte(prefix)); !ok || in != n {
-		bind(&s.spaces, prefix, n)
-		s.Decls = append(s.Decls, Decl{[]byte(prefix), n})
+	taken = prefix
+	for i := 1; ; i++ {
+		in, bound := s.lookup([]byte(taken))
+		if declared = bound && in == n; declared || !bound {
+			break
+		}
+		taken = prefix + strconv.Itoa(i)
 	}
-	s.Attrs = append(s.Attrs, Attr{Prefix: []byte(prefix), Local: []byte(local), Space: n, Value: []byte(value), Plain: true})
+	if !declared {
+		bind(&s.spaces, taken, n)
+		s.Decls = append(s.Decls, Decl{[]byte(taken), n})
+	}
+	s.Attrs = append(s.Attrs, Attr{Prefix: []byte(taken), Local: []byte(local), Space: n, Value: []byte(value), Plain: true})
+	return taken, declared
 }
 
 func (sp *spaces) prefixAt(i int) []byte {

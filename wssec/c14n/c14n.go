@@ -45,7 +45,11 @@ type Prefix struct {
 }
 
 // ID is an attribute that is to be written into an element's start tag: its canonical form is wanted beforehand.
-type ID struct{ Prefix, Space, Local, Value string }
+type ID struct {
+	Prefix              string // wanted; Write puts here the one to write
+	Declared            bool   // by Write: the element need not declare Prefix
+	Space, Local, Value string
+}
 
 // ByURI gives the method that an algorithm identifier names.
 func ByURI(uri string) (Method, bool) {
@@ -154,7 +158,7 @@ func (c *writer) start() {
 	if apex {
 		c.begun = true
 		if id := c.ApexID; id != nil {
-			c.s.AddAttr(id.Prefix, id.Space, id.Local, id.Value)
+			id.Prefix, id.Declared = c.s.AddAttr(id.Prefix, id.Space, id.Local, id.Value)
 		}
 	}
 	c.marks = append(c.marks, mark{uint32(len(c.rendered)), uint32(len(c.prefixes))})

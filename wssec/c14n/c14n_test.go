@@ -80,7 +80,7 @@ func TestWrite_ElementInherits(t *testing.T) {
 	}{
 		{Method{Exclusive: true}, `<p:b xmlns:p="urn:p" q="1"></p:b>`},
 		{Method{}, `<p:b xmlns:p="urn:p" q="1" xml:lang="en"></p:b>`},
-		{Method{Exclusive: true, ApexID: &ID{"w", "urn:w", "Id", "x"}}, `<p:b xmlns:p="urn:p" xmlns:w="urn:w" q="1" w:Id="x"></p:b>`},
+		{Method{Exclusive: true, ApexID: &ID{Prefix: "w", Space: "urn:w", Local: "Id", Value: "x"}}, `<p:b xmlns:p="urn:p" xmlns:w="urn:w" q="1" w:Id="x"></p:b>`},
 	} {
 		var out bytes.Buffer
 		s := xmlscan.NewElement(xmlscan.Memory(inner), xmlscan.Span{End: int64(len(inner))}, scope, xmlscan.Limits{})
