@@ -3,7 +3,6 @@ package interop
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 
 	"gsigw/soap/xmlscan"
@@ -62,7 +61,7 @@ func findApex(src xmlscan.Source, id string) (apex xmlscan.Span, around *xmlscan
 				}
 			}
 			if !s.Empty {
-				scopes = append(scopes, inherit(outer, s.Scope()))
+				scopes = append(scopes, s.ScopeIn(outer))
 			}
 		case kind == xmlscan.EndElement:
 			scopes = scopes[:len(scopes)-1]
@@ -71,17 +70,6 @@ func findApex(src xmlscan.Source, id string) (apex xmlscan.Span, around *xmlscan
 			}
 		}
 	}
-}
-
-// inherit adds to an element's scope the xml: attributes of those around it: Scanner.Scope knows the element's own.
-func inherit(outer, inner *xmlscan.Scope) *xmlscan.Scope {
-	for _, a := range outer.XML {
-		named := func(b xmlscan.XMLAttr) bool { return a.Local == b.Local }
-		if !slices.ContainsFunc(inner.XML, named) {
-			inner.XML = append(inner.XML, a)
-		}
-	}
-	return inner
 }
 
 func hasID(s *xmlscan.Scanner, id string) bool {

@@ -101,7 +101,7 @@ func (f *idFinder) start() {
 		}
 	}
 	if !f.s.Empty {
-		f.scopes = append(f.scopes, inherited(outer, f.s))
+		f.scopes = append(f.scopes, f.s.ScopeIn(outer))
 	}
 }
 
@@ -115,16 +115,4 @@ func (f *idFinder) end() {
 	if f.open > 0 && f.s.Depth() == f.open-1 {
 		f.span.End, f.open = f.s.Span.End, 0
 	}
-}
-
-// inherited is what a child of the element just started inherits: the bindings in force, and the nearest of each xml:
-// attribute.
-func inherited(outer *xmlscan.Scope, s *xmlscan.Scanner) *xmlscan.Scope {
-	sc := s.Scope()
-	for _, a := range outer.XML {
-		if !slices.ContainsFunc(sc.XML, func(b xmlscan.XMLAttr) bool { return a.Local == b.Local }) {
-			sc.XML = append(sc.XML, a)
-		}
-	}
-	return sc
 }

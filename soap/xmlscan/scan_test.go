@@ -188,8 +188,9 @@ func TestScanner_ReadsElementsWithTheScopeAround(t *testing.T) {
 	doc := `<a xmlns="urn:a" xmlns:p="urn:p" xml:lang="en"><b xmlns:p="urn:q" xml:lang="de"><p:c d="1">x</p:c></b></a>`
 	s := xmlscan.New(xmlscan.Memory(doc), xmlscan.Limits{})
 	s.Next()
+	outer := s.ScopeIn(nil)
 	s.Next()
-	scope := s.Scope()
+	scope := s.ScopeIn(outer)
 	start, end := strings.Index(doc, "<p:c"), strings.Index(doc, "</b>")
 	for _, src := range []xmlscan.Source{xmlscan.Memory(doc), onFile([]byte(doc))} {
 		e := xmlscan.NewElement(src, xmlscan.Span{Start: int64(start), End: int64(end)}, scope, xmlscan.Limits{})

@@ -114,22 +114,6 @@ func (s *Scanner) xmlAttrs() (own []XMLAttr) {
 	return own
 }
 
-// Scope is ScopeIn for the scope that came with the scan: of the elements open in it, the bindings are all there, but
-// the xml: attributes only of the one just started.
-func (s *Scanner) Scope() *Scope {
-	sc := &Scope{}
-	for i := range s.bindings {
-		sc.Bindings = append(sc.Bindings, Binding{string(s.prefixAt(i)), s.uris[s.bindings[i].space]})
-	}
-	for _, a := range s.inherit {
-		if !hasXMLAttr(s.Attrs, a.Local) {
-			sc.XML = append(sc.XML, a)
-		}
-	}
-	sc.XML = append(sc.XML, s.xmlAttrs()...)
-	return sc
-}
-
 func hasXMLAttr(attrs []Attr, local string) bool {
 	for i := range attrs {
 		if attrs[i].Space == XMLSpace && string(attrs[i].Local) == local {
