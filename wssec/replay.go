@@ -34,10 +34,10 @@ type ReplayCache struct {
 	expiry expiries
 }
 
-// NewReplayCache makes a cache for so many ids [100,000 where entries is 0]; now may be nil for time.Now.
+// NewReplayCache makes a cache for so many ids [500,000 where entries is 0]; now may be nil for time.Now.
 func NewReplayCache(entries int, now func() time.Time) *ReplayCache {
 	if entries <= 0 {
-		entries = 100_000
+		entries = 500_000
 	}
 	if now == nil {
 		now = time.Now

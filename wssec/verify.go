@@ -184,7 +184,7 @@ func (v *verification) checkReplay(ctx context.Context, sig *signature, signer *
 	if v.out.MessageID == "" {
 		id = fmt.Sprintf("signed:%x by %x", sig.digest, sha256.Sum256(signer.RawSubjectPublicKeyInfo))
 	}
-	err := v.Replay.Seen(ctx, id, v.out.Created.Add(2*v.skew()))
+	err := v.Replay.Seen(ctx, id, v.out.Created.Add(v.skew()))
 	if err != nil {
 		return &Error{Class: ClassReplay, Msg: fmt.Sprintf("the message %.80q is refused", v.out.MessageID), Err: err}
 	}

@@ -187,7 +187,7 @@ type Timeouts struct {
 
 // Replay is the bounded memory of MessageIDs; when it is full, messages are refused.
 type Replay struct {
-	Entries int `yaml:"entries" def:"100000" min:"100" doc:"how many ids are remembered"`
+	Entries int `yaml:"entries" def:"500000" min:"100" doc:"how many ids are remembered, each until its message would be too old; 500,000 take some 60 MB"`
 }
 
 // Log is the format of the log on stderr.

@@ -1,6 +1,6 @@
 // Package gateway is the order of things: the way of a message from the engine to the service and back.
 //
-//	g, err := gateway.New(gateway.Config{Log: log, Replay: wssec.NewReplayCache(100_000, time.Now)}, state)
+//	g, err := gateway.New(gateway.Config{Log: log, Replay: wssec.NewReplayCache(0, time.Now)}, state)
 //	srv, err := intercept.New(listener, intercept.Config{Gateway: g, ...})
 //	...
 //	err = g.Reload(newState) // exchanges under way keep the state that they began with
