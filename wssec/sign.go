@@ -15,6 +15,7 @@ import (
 
 	"gsigw/gsi"
 	"gsigw/soap"
+	"gsigw/soap/xmlscan"
 	"gsigw/wssec/c14n"
 )
 
@@ -183,7 +184,7 @@ func (s *signing) part(e *soap.Element) error {
 		id = s.newID("id-")
 		method.ApexID = &c14n.ID{Prefix: "wsu", Space: soap.WSU, Local: "Id", Value: id}
 	} else if id == "" || strings.ContainsAny(id, "&<>\"' \t\r\n") || s.m.CountID(id) != 1 {
-		return fmt.Errorf("wssec: %s has the wsu:Id %.80q, which is no id or not the only one of its value", e.Name, id)
+		return &xmlscan.Error{Class: xmlscan.Malformed, Offset: e.Span.Start, Msg: fmt.Sprintf("has on %s the wsu:Id %.80q, which is no id or not the only one of its value", e.Name, id)}
 	}
 	h := s.Digest.hash().New()
 	if err := c14n.Write(h, s.m.Scan(e), method); err != nil {

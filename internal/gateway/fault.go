@@ -112,17 +112,12 @@ func credentialRow(err error) (outcome, bool) {
 }
 
 func unsecurableRow(err error) (outcome, bool) {
-	e, ok := errors.AsType[*unsecurable](err)
-	if !ok {
+	if _, ok := errors.AsType[*unsecurable](err); !ok {
 		return outcome{}, false
 	}
-	o := outcome{result: resultInternal, class: "secure", fault: soap.Fault{
+	return outcome{result: resultInternal, class: "secure", fault: soap.Fault{
 		Reason: "the message could not be secured, and was not sent; the gateway's log tells more under the exchange in the detail",
-	}}
-	if x, ok := errors.AsType[*xmlscan.Error](e.err); ok {
-		o.class, o.fault.Sender, o.fault.Reason = string(x.Class), true, "the message "+x.Msg
-	}
-	return o, true
+	}}, true
 }
 
 // unverifiedRow has constant words: what the check found is nothing for somebody who may be trying.

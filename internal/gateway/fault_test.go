@@ -80,6 +80,10 @@ var failures = []struct {
 	{"too-deep", func(b *bench) { plainRoute(b); b.limits.Message.Depth = 2 }, func(b *bench) *httptest.ResponseRecorder {
 		return b.post(add11)
 	}, false},
+	{"id-twice", nil, func(b *bench) *httptest.ResponseRecorder {
+		const id = ` u:Id="a" xmlns:u="` + soap.WSU + `"`
+		return b.post(strings.NewReplacer("<soapenv:Body>", "<soapenv:Body"+id+">", "<c:add", "<c:add"+id).Replace(add11))
+	}, false},
 	{"engine-security", nil, func(b *bench) *httptest.ResponseRecorder {
 		return b.post(strings.Replace(add11, "<soapenv:Body>", `<soapenv:Header><s:Security xmlns:s="`+soap.WSSE+`"/></soapenv:Header><soapenv:Body>`, 1))
 	}, false},

@@ -11,6 +11,7 @@ import (
 	"gsigw/gsi"
 	"gsigw/internal/policy"
 	"gsigw/soap"
+	"gsigw/soap/xmlscan"
 	"gsigw/trust"
 	"gsigw/wssec"
 )
@@ -55,7 +56,7 @@ func (x *exchange) secure(ctx context.Context, in *parcel, c *gsi.Credential) (*
 	began := x.Now()
 	edit, pending, err := profile.Secure(ctx, in.message, c)
 	if err != nil {
-		return nil, securing(err)
+		return nil, securing(in.message, err)
 	}
 	if edit == nil || pending == nil {
 		return nil, errors.New("gateway: the profile secured nothing")
@@ -101,7 +102,10 @@ type unsecurable struct{ err error }
 func (e *unsecurable) Error() string { return "gateway: securing: " + e.err.Error() }
 func (e *unsecurable) Unwrap() error { return e.err }
 
-func securing(err error) error {
+func securing(m *soap.Message, err error) error {
+	if x, ok := errors.AsType[*xmlscan.Error](err); ok {
+		return &unreadable{m, x}
+	}
 	switch {
 	case errors.Is(err, wssec.ErrEngineSecurity), errors.Is(err, wssec.ErrNoMessageID):
 		return &malformed{reason: plain(err)}

@@ -138,14 +138,15 @@ func (g *gzipReader) Read(p []byte) (n int, err error) {
 
 // limitReader fails once more than its limit has come, where io.LimitedReader would feign the end.
 type limitReader struct {
-	r    io.Reader
-	left int64
+	r     io.Reader
+	left  int64
+	limit int64
 }
 
 func (l *limitReader) Read(p []byte) (int, error) {
 	n, err := l.r.Read(p[:min(int64(len(p)), l.left+1)])
 	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("body: %w", ErrTooLarge)
+		return 0, fmt.Errorf("%w message of %d", ErrTooLarge, l.limit)
 	}
 	return n, err
 }

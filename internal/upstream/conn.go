@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"syscall"
@@ -133,15 +134,15 @@ func (c *call) reply(h *head) (*Reply, error) {
 	}
 	limit := c.target.Limits.Body
 	if h.length > limit {
-		return nil, ErrTooLarge
+		return nil, fmt.Errorf("%w message of %d", ErrTooLarge, limit)
 	}
-	packed := &limitReader{r: framedBody(c.r, h, c.target.Limits), left: limit}
+	packed := &limitReader{r: framedBody(c.r, h, c.target.Limits), left: limit, limit: limit}
 	unpacked, err := unpack(h, packed)
 	if err != nil {
 		return nil, err
 	}
 	c.raw.stream(true)
-	body := &replyBody{call: c, r: &limitReader{r: unpacked, left: limit}, reusable: h.persistent()}
+	body := &replyBody{call: c, r: &limitReader{r: unpacked, left: limit, limit: limit}, reusable: h.persistent()}
 	return &Reply{Status: h.status, Header: h.header, Body: body, Peer: c.peer, Version: c.version}, nil
 }
 

@@ -84,7 +84,7 @@ func rawLine(r *bufio.Reader, budget *int64) (line []byte, err error) {
 		part, err = r.ReadSlice('\n')
 		line = append(line, part...)
 		if *budget -= int64(len(part)); *budget < 0 {
-			return nil, fmt.Errorf("header: %w", ErrTooLarge)
+			return nil, fmt.Errorf("%w http-header", ErrTooLarge)
 		}
 	}
 	return line, err

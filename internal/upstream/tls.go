@@ -31,7 +31,7 @@ func (c *Client) secure(ctx context.Context, raw *wire, t *Target, addr string) 
 		return nil, h.failure(ctx, addr, err)
 	}
 	if t.Transport == GSI && !h.asked {
-		return nil, &Error{Op: OpHandshake, Addr: addr, Err: errors.New("the service asked for no client certificate, so it would not see the user; use transport tls if that is meant")}
+		return nil, &Error{Op: OpHandshake, Addr: addr, Err: errors.New("the service asked for no client certificate, so it would not see the user; use transport: https if that is meant")}
 	}
 	raw.secured = true
 	return &conn{Conn: secured, peer: h.peer, version: secured.ConnectionState().Version}, nil
