@@ -56,7 +56,7 @@ func (x *exchange) secure(ctx context.Context, in *parcel, c *gsi.Credential) (*
 	began := x.Now()
 	edit, pending, err := profile.Secure(ctx, in.message, c)
 	if err != nil {
-		return nil, securing(in.message, err)
+		return nil, securing(in, err)
 	}
 	if edit == nil || pending == nil {
 		return nil, errors.New("gateway: the profile secured nothing")
@@ -102,9 +102,12 @@ type unsecurable struct{ err error }
 func (e *unsecurable) Error() string { return "gateway: securing: " + e.err.Error() }
 func (e *unsecurable) Unwrap() error { return e.err }
 
-func securing(m *soap.Message, err error) error {
+func securing(in *parcel, err error) error {
 	if x, ok := errors.AsType[*xmlscan.Error](err); ok {
-		return &unreadable{m, x}
+		if in.body == nil {
+			x.Offset = xmlscan.NoPlace // it is in the message as we changed it, which the engine does not know
+		}
+		return &unreadable{in.message, x}
 	}
 	switch {
 	case errors.Is(err, wssec.ErrEngineSecurity), errors.Is(err, wssec.ErrNoMessageID):
