@@ -1,3 +1,10 @@
+// Package gridtest is a grid in a process: a PKI with users, a host and proxies of every kind, and a stand-in for a
+// GT4 service that demands GSI Secure Message as strictly as a GT4 4.0 container does, and that
+// misbehaves on demand. Tests and the demo run it; it needs no package testing.
+//
+//	pki, err := gridtest.NewPKI(dir, gridtest.PKIOptions{})
+//	service, err := gridtest.StartStandIn(gridtest.StandInOptions{Host: pki.Host, Trust: store, TLS: true})
+//	defer service.Close()
 package gridtest
 
 import (
