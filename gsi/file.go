@@ -100,7 +100,7 @@ func PKCS12File(path, passphrasePath string, o FileOptions) *File {
 		if err := errors.Join(err, named(passphrasePath, passErr)); err != nil {
 			return nil, stamps, err
 		}
-		c, err := parsePKCS12(data, pass)
+		c, err := ParsePKCS12(data, pass)
 		return c, stamps, err
 	}
 	return f
@@ -113,18 +113,19 @@ func named(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-func parsePKCS12(data, passphrase []byte) (*Credential, error) {
+// ParsePKCS12 reads a credential from PKCS#12; the first line of passphrase opens it.
+func ParsePKCS12(data, passphrase []byte) (*Credential, error) {
 	line, _, _ := strings.Cut(string(passphrase), "\n")
 	key, leaf, more, err := pkcs12.DecodeChain(data, strings.TrimSuffix(line, "\r"))
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		return nil, errors.New("the passphrase does not open the PKCS#12 file")
+		return nil, errors.New("gsi: the passphrase does not open the PKCS#12 file")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the PKCS#12 file does not parse: %w", err)
+		return nil, fmt.Errorf("gsi: the PKCS#12 file does not parse: %w", err)
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, errors.New("the PKCS#12 file holds a key of a kind that cannot sign")
+		return nil, errors.New("gsi: the PKCS#12 file holds a key of a kind that cannot sign")
 	}
 	return assemble(append([]*x509.Certificate{leaf}, more...), signer)
 }
@@ -202,6 +203,8 @@ func remedy(err error) string {
 		return "make one with grid-proxy-init, or name another file"
 	case errors.Is(err, ErrExpired):
 		return "renew it, for instance with grid-proxy-init"
+	case errors.Is(err, ErrPKCS12):
+		return "name it as PKCS#12, with the file of its passphrase"
 	}
 	return "mend the file or name another"
 }

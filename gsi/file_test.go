@@ -275,6 +275,17 @@ func TestFile_ReloadsWhenTheFileChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("First")
+	if err := WriteProxyFile(path, user(t, "Late", noon.Add(-time.Minute))); err != nil {
+		t.Fatal(err)
+	}
+	expect("First")
+	if !errors.Is(f.Problem(), ErrExpired) {
+		t.Error("a replacement that has expired goes unnoticed:", f.Problem())
+	}
+	if err := WriteProxyFile(path, first); err != nil {
+		t.Fatal(err)
+	}
+	expect("First")
 	if err := f.Problem(); err != nil {
 		t.Error(err)
 	}

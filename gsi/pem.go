@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 )
 
 // ErrEncryptedKey says that a key is locked with a passphrase.
@@ -43,9 +44,36 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {
-		return nil, errors.New("gsi: no certificate in the file")
+		return nil, noCertificate(data)
 	}
 	return certs, nil
+}
+
+// ErrPKCS12 says that a file is PKCS#12 where PEM was to be: [PKCS12File] reads it.
+var ErrPKCS12 = errors.New("gsi: the file is PKCS#12, which is read with a passphrase")
+
+// noCertificate says what a file is that has no certificate in PEM.
+func noCertificate(data []byte) error {
+	switch {
+	case isPKCS12(data):
+		return ErrPKCS12
+	case bytes.IndexByte(data, 0) >= 0 || !utf8.Valid(data):
+		return errors.New("gsi: the file is binary, and neither PEM nor PKCS#12: write what it holds as PEM, for instance with openssl x509 -inform DER")
+	}
+	return errors.New("gsi: no certificate in the file")
+}
+
+// isPKCS12 knows the start of a PFX (RFC 7292, section 4): a SEQUENCE, of definite length or not, whose first element
+// is the version, INTEGER 3. Keys in DER begin with version 0 or 1, certificates with a SEQUENCE.
+func isPKCS12(data []byte) bool {
+	if len(data) < 2 || data[0] != 0x30 {
+		return false
+	}
+	header := 2
+	if data[1] > 0x80 {
+		header += int(data[1] & 0x7f)
+	}
+	return len(data) > header && bytes.HasPrefix(data[header:], []byte{2, 1, 3})
 }
 
 func pemBlocks(data []byte) ([]*x509.Certificate, crypto.Signer, error) {
