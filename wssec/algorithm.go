@@ -113,8 +113,11 @@ type Algorithms struct {
 }
 
 func (a Algorithms) checkHash(h crypto.Hash) error {
-	if h == crypto.SHA1 && !a.SHA1 || h == crypto.MD5 && !a.MD5 {
-		return &Error{Class: ClassAlgorithm, Msg: h.String() + " is not allowed here; a route or flag for GT4 allows SHA-1"}
+	switch {
+	case h == crypto.SHA1 && !a.SHA1:
+		return &Error{Class: ClassAlgorithm, Msg: "SHA-1 is not allowed here; for: gt4 on a route allows it"}
+	case h == crypto.MD5 && !a.MD5:
+		return &Error{Class: ClassAlgorithm, Msg: "MD5 is not allowed here; allow-md5 on a route or --legacy-md5 allows it"}
 	}
 	return nil
 }

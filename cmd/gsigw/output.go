@@ -21,14 +21,12 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// stdin reads the whole of standard input; an empty one is a mistake, not a document.
+// stdin reads the whole of standard input. An empty one is a document without a root element, as a producer leaves it
+// that failed: not a mistake in the use of the command.
 func stdin(c *cobra.Command) (xmlscan.Memory, error) {
 	b, err := io.ReadAll(c.InOrStdin())
 	if err != nil {
 		return nil, fmt.Errorf("cannot read standard input: %w", err)
-	}
-	if len(b) == 0 {
-		return nil, usagef("nothing on standard input: give the document with < FILE")
 	}
 	return b, nil
 }
@@ -38,6 +36,9 @@ func placed(src xmlscan.Source, err error) error {
 	e, ok := errors.AsType[*xmlscan.Error](err)
 	if !ok {
 		return err
+	}
+	if src.Size() == 0 {
+		return errors.New("nothing came on standard input: the document has no root element")
 	}
 	line, column := soap.Place(src, e.Offset)
 	return fmt.Errorf("the document %s (line %d, column %d)", e.Msg, line, column)

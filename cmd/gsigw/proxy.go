@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -106,6 +105,7 @@ func (f proxyFacts) print(c *cobra.Command) {
 }
 
 func proxyInfo() *cobra.Command {
+	var file credentialFile
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "info [FILE]",
@@ -114,10 +114,16 @@ func proxyInfo() *cobra.Command {
 X509_USER_KEY, then /tmp/x509up_u<uid>, then ~/.globus. It believes what the file says: to have it verified use proxy
 verify. A credential that cannot be used, for being expired or open to others, is shown with a warning.`,
 		Example: `  gsigw proxy info
-  gsigw proxy info --json /tmp/x509up_u1000`,
+  gsigw proxy info --json /tmp/x509up_u1000
+  gsigw proxy info --passphrase-file passphrase usercred.p12`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := lookAtProxy(c, args)
+			if len(args) > 0 {
+				file.path = args[0]
+			} else if file.passphrase != "" {
+				return usagef("--passphrase-file is for a PKCS#12 file: name it")
+			}
+			f, err := lookAtProxy(c, file)
 			if err != nil {
 				return err
 			}
@@ -132,56 +138,40 @@ verify. A credential that cannot be used, for being expired or open to others, i
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	file.passphraseFlag(c)
 	return c
 }
 
-func lookAtProxy(c *cobra.Command, args []string) (proxyFacts, error) {
-	source, err := proxySource(args)
-	if err != nil {
-		return proxyFacts{}, err
-	}
-	cred, problem := source.Credential(c.Context())
-	path := source.String()
-	if problem != nil {
-		if cred, err = unusable(path, problem); err != nil {
+func lookAtProxy(c *cobra.Command, file credentialFile) (proxyFacts, error) {
+	source := file.source()
+	if file.path == "" {
+		var err error
+		if source, err = gsi.Discover(gsi.FileOptions{}); err != nil {
 			return proxyFacts{}, err
 		}
+		file.path = source.String()
+	}
+	cred, problem := source.Credential(c.Context())
+	if problem != nil {
+		chain, err := file.chain()
+		if err != nil {
+			return proxyFacts{}, file.explain(problem)
+		}
+		cred = &gsi.Credential{Chain: chain}
 	}
 	id, err := cred.Identity()
 	if err != nil {
 		return proxyFacts{}, err
 	}
-	f := readProxyFacts(path, cred.Chain, id, time.Now())
+	f := readProxyFacts(file.path, cred.Chain, id, time.Now())
 	if problem != nil {
 		f.Problem = strings.TrimPrefix(problem.Error(), "gsi: ")
 	}
 	return f, nil
 }
 
-func proxySource(args []string) (*gsi.File, error) {
-	if len(args) == 0 {
-		return gsi.Discover(gsi.FileOptions{})
-	}
-	return gsi.ProxyFile(args[0], gsi.FileOptions{}), nil
-}
-
-// unusable reads the chain of a credential that is not to be used, to show what it is. A file without a key is one.
-func unusable(path string, problem error) (*gsi.Credential, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, problem
-	}
-	if cred, err := gsi.ParsePEM(data); err == nil {
-		return &gsi.Credential{Chain: cred.Chain}, nil
-	}
-	chain, err := gsi.ParseCertificates(data)
-	if err != nil {
-		return nil, problem
-	}
-	return &gsi.Credential{Chain: chain}, nil
-}
-
 func proxyVerify() *cobra.Command {
+	var file credentialFile
 	var dir, vomsdir string
 	var at timeFlag
 	var asJSON bool
@@ -199,7 +189,8 @@ stderr says why: reason=CODE: words.`,
 			if vomsdir != "" {
 				return usagef("--vomsdir comes with a later release: VOMS attributes come with the issue on credentials")
 			}
-			f, err := verifyProxy(c, args[0], dir, at.now(), legacy)
+			file.path = args[0]
+			f, err := verifyProxy(c, file, dir, at.now(), legacy)
 			if err != nil {
 				return err
 			}
@@ -214,6 +205,7 @@ stderr says why: reason=CODE: words.`,
 	c.Flags().StringVar(&vomsdir, "vomsdir", "", "comes with a later release")
 	c.Flags().Var(&at, "at", "verify as of this time (RFC 3339); default: now")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	file.passphraseFlag(c)
 	legacy.flags(c)
 	c.MarkFlagRequired("trust")
 	return c
@@ -253,18 +245,14 @@ func openTrust(c *cobra.Command, dir string, l legacyFlags) (*trust.Store, error
 	return store, nil
 }
 
-func verifyProxy(c *cobra.Command, path, dir string, at time.Time, l legacyFlags) (proxyFacts, error) {
+func verifyProxy(c *cobra.Command, file credentialFile, dir string, at time.Time, l legacyFlags) (proxyFacts, error) {
 	store, err := openTrust(c, dir, l)
 	if err != nil {
 		return proxyFacts{}, err
 	}
-	data, err := os.ReadFile(path)
+	chain, err := file.chain()
 	if err != nil {
 		return proxyFacts{}, err
-	}
-	chain, err := gsi.ParseCertificates(data)
-	if err != nil {
-		return proxyFacts{}, fmt.Errorf("%s: %w", path, err)
 	}
 	id, err := store.Verify(chain, at)
 	if refusal, ok := errors.AsType[*trust.Error](err); ok {
@@ -274,5 +262,5 @@ func verifyProxy(c *cobra.Command, path, dir string, at time.Time, l legacyFlags
 	if err != nil {
 		return proxyFacts{}, err
 	}
-	return readProxyFacts(path, chain, id, at), nil
+	return readProxyFacts(file.path, chain, id, at), nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"software.sslmate.com/src/go-pkcs12"
 
 	"gsigw/gsi"
 	"gsigw/internal/gridtest"
@@ -55,6 +56,20 @@ func makePKI(dir string) error {
 			return err
 		}
 		if _, err := p.WriteProxy(name, c); err != nil {
+			return err
+		}
+	}
+	return makePKCS12(dir, p.User)
+}
+
+// makePKCS12 writes a credential as PKCS#12, with its passphrase in a file, and its certificate in DER.
+func makePKCS12(dir string, c *gsi.Credential) error {
+	p12, err := pkcs12.Modern.Encode(c.Key, c.Leaf(), nil, "open sesame")
+	if err != nil {
+		return err
+	}
+	for name, data := range map[string][]byte{"user.p12": p12, "passphrase": []byte("open sesame\n"), "user.der": c.Leaf().Raw} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
 			return err
 		}
 	}

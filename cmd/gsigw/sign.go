@@ -6,14 +6,13 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gsigw/gsi"
 	"gsigw/soap"
 	"gsigw/wssec"
 )
 
 type signFlags struct {
-	credential, key string
-	digest, token   choice
+	credential    credentialFile
+	digest, token choice
 }
 
 func signCommand() *cobra.Command {
@@ -28,15 +27,18 @@ func signCommand() *cobra.Command {
 Nothing else of the message changes; addressing headers are not added, so give it those that the service wants.`,
 		Example: `  gsigw sign --credential /tmp/x509up_u1000 < request.xml > signed.xml
   gsigw sign --credential proxy.pem --digest sha1 < request.xml | curl --data-binary @- -H 'Content-Type: text/xml' URL
-  gsigw sign --credential usercert.pem --key userkey.pem --token x509v3 < request.xml`,
+  gsigw sign --credential usercert.pem --key userkey.pem --token x509v3 < request.xml
+  gsigw sign --credential usercred.p12 --passphrase-file passphrase < request.xml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return sign(c, f) },
 	}
-	c.Flags().StringVar(&f.credential, "credential", "", "proxy file, or certificate and key in one PEM file, mode 0600")
-	c.Flags().StringVar(&f.key, "key", "", "the private key where --credential holds certificates alone")
+	c.Flags().StringVar(&f.credential.path, "credential", "", "proxy file, or certificate and key in one PEM file, mode 0600; or PKCS#12")
+	c.Flags().StringVar(&f.credential.key, "key", "", "the private key where --credential holds certificates alone")
+	f.credential.passphraseFlag(c)
 	c.Flags().Var(&f.digest, "digest", "hash of digests and signature; stock GT4 has certificates with sha1, takes both in messages")
 	c.Flags().Var(&f.token, "token", "form of the certificates; auto: pkipath for a proxy, x509v3 for an end entity")
 	c.MarkFlagRequired("credential")
+	c.MarkFlagsMutuallyExclusive("key", "passphrase-file")
 	return c
 }
 
@@ -48,9 +50,9 @@ func sign(c *cobra.Command, f signFlags) error {
 	if err := errors.Join(digestErr, tokenErr); err != nil {
 		return err
 	}
-	cred, err := f.source().Credential(c.Context())
+	cred, err := f.credential.source().Credential(c.Context())
 	if err != nil {
-		return err
+		return f.credential.explain(err)
 	}
 	src, err := stdin(c)
 	if err != nil {
@@ -65,13 +67,6 @@ func sign(c *cobra.Command, f signFlags) error {
 		return placed(src, err)
 	}
 	return writeMessage(c, signed)
-}
-
-func (f signFlags) source() gsi.Source {
-	if f.key != "" {
-		return gsi.PairFile(f.credential, f.key, gsi.FileOptions{})
-	}
-	return gsi.ProxyFile(f.credential, gsi.FileOptions{})
 }
 
 func writeMessage(c *cobra.Command, e *soap.Edit) error {

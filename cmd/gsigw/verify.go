@@ -35,7 +35,8 @@ func verifyCommand() *cobra.Command {
 		Short: "Verify a signed SOAP message and print what was signed",
 		Long: `Verifies the signed SOAP message on standard input: signature, digests, the signer's certificate chain, timestamp,
 and that everything is signed that must be. It prints what was signed and nothing else: the signed headers and Body as
-they were digested, in an envelope; or Body alone, or its text. A Body that is still encrypted is printed as such.
+they were digested, in an envelope; or Body alone, or its text. A Body that is still encrypted is printed as such, the
+element with its ciphertext, where its text is asked for.
 Content that depends on unsigned namespace declarations is refused in a reply; in a request what looks like a name in
 text is printed as text. A message that is refused gives one line on stderr, reason=CLASS: words, and exit code 1; CLASS
 is one of digest, signature, untrusted, identity, expired, replay, relates-to, unsigned-part, wrapped, malformed, algorithm,
@@ -117,10 +118,14 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	if err != nil {
 		return err
 	}
-	if f.asJSON {
-		return printJSON(c.OutOrStdout(), verifiedFacts(verified))
+	encrypted, err := isEncrypted(verified)
+	if err != nil {
+		return err
 	}
-	return f.print(c, verified, message)
+	if f.asJSON {
+		return printJSON(c.OutOrStdout(), verifiedFacts(verified, encrypted))
+	}
+	return f.print(c, verified, message, encrypted)
 }
 
 // rebuild makes of a reply what an engine would get. A request may have names in text that only unsigned declarations
@@ -145,7 +150,7 @@ func (f *verifyFlags) expect() (wssec.Expect, error) {
 	}
 	e.Peer = func(id *gsi.Identity) error {
 		if !id.Matches(f.peer) {
-			return fmt.Errorf("signed by %s, not by %s", id.DN, f.peer)
+			return fmt.Errorf("--peer is %s", f.peer)
 		}
 		return nil
 	}
@@ -185,9 +190,13 @@ func dialect(m *soap.Message) string {
 	return m.Addressing.Dialect
 }
 
-func (f *verifyFlags) print(c *cobra.Command, v *wssec.Verified, message []byte) error {
+func (f *verifyFlags) print(c *cobra.Command, v *wssec.Verified, message []byte, encrypted bool) error {
 	var out bytes.Buffer // whole before a byte is printed: what fails late must print nothing
-	switch f.form.word {
+	form := f.form.word
+	if form == "text" && encrypted {
+		form = "body" // ciphertext is nobody's text
+	}
+	switch form {
 	case "message":
 		out.Write(message)
 	case "body":
@@ -203,6 +212,24 @@ func (f *verifyFlags) print(c *cobra.Command, v *wssec.Verified, message []byte)
 	}
 	_, err := out.WriteTo(c.OutOrStdout())
 	return err
+}
+
+// isEncrypted says whether there is ciphertext in Body: an EncryptedData element of XML Encryption, section 3.4.
+func isEncrypted(v *wssec.Verified) (bool, error) {
+	var body bytes.Buffer
+	if err := v.WriteBody(&body); err != nil {
+		return false, err
+	}
+	s := xmlscan.New(xmlscan.Memory(body.Bytes()), xmlscan.Limits{})
+	for {
+		kind, err := s.Next()
+		switch {
+		case err != nil || kind == xmlscan.EOF:
+			return false, err
+		case kind == xmlscan.StartElement && s.URI(s.Space) == "http://www.w3.org/2001/04/xmlenc#" && string(s.Local) == "EncryptedData":
+			return true, nil
+		}
+	}
 }
 
 // refused prints a refusal in its own form.
@@ -230,13 +257,15 @@ type messageFacts struct {
 	Created   time.Time     `json:"created"`
 	Expires   time.Time     `json:"expires"`
 	Fault     bool          `json:"fault"`
-	Parts     []string      `json:"parts"` // what was signed: {namespace}local
+	Encrypted bool          `json:"encrypted"` // Body is ciphertext still
+	Parts     []string      `json:"parts"`     // what was signed: {namespace}local
 }
 
-func verifiedFacts(v *wssec.Verified) messageFacts {
+func verifiedFacts(v *wssec.Verified, encrypted bool) messageFacts {
 	f := messageFacts{
 		Signer: v.Signer.DN, Type: v.Signer.Type, Limited: v.Signer.Limited, Depth: v.Signer.Depth,
-		MessageID: v.MessageID, Created: v.Created.UTC(), Expires: v.Expires.UTC(), Fault: v.IsFault(), Parts: []string{},
+		MessageID: v.MessageID, Created: v.Created.UTC(), Expires: v.Expires.UTC(), Fault: v.IsFault(), Encrypted: encrypted,
+		Parts: []string{},
 	}
 	for _, p := range v.Parts() {
 		f.Parts = append(f.Parts, p.String())

@@ -76,9 +76,15 @@ func TestVerify_AcceptsEverySignedGT4Capture(t *testing.T) {
 func TestVerify_PrintsAnEncryptedBodyAsSuch(t *testing.T) {
 	f := filepath.Join(gt4, "03-msg-enc.02-addRequest.request.xml")
 	doc := read(t, f)
-	code, out, errs := verifyCapture(f, doc, doc, "--print", "body")
-	if code != exitDone || !strings.Contains(out, "EncryptedData") {
-		t.Errorf("exit code %d: %s %s", code, out, errs)
+	code, body, errs := verifyCapture(f, doc, doc, "--print", "body")
+	if code != exitDone || !strings.Contains(body, "EncryptedData") {
+		t.Errorf("exit code %d: %s %s", code, body, errs)
+	}
+	if code, out, errs := verifyCapture(f, doc, doc, "--print", "text"); code != exitDone || out != body {
+		t.Errorf("as text: exit code %d: %s %s", code, out, errs)
+	}
+	if code, out, errs := verifyCapture(f, doc, doc, "--json"); code != exitDone || !strings.Contains(out, `"encrypted": true`) {
+		t.Errorf("as JSON: exit code %d: %s %s", code, out, errs)
 	}
 }
 
