@@ -7,9 +7,12 @@ import (
 
 // arrive authenticates the caller and sends the request on its way.
 func (s *Server) arrive(w http.ResponseWriter, r *http.Request) {
+	c := r.Context().Value(connKey{}).(*heard)
+	head := c.takeHead()
+	r.TLS = c.connState()
 	secret, hasSecret := takeSecret(r.Header)
 	known := *s.callers.Load()
-	e := evidence{secret: secret, hasSecret: hasSecret, peer: r.Context().Value(connKey{}).(*conn).peer}
+	e := evidence{secret: secret, hasSecret: hasSecret, peer: c.peer}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		e.cert = r.TLS.PeerCertificates[0]
 	}
@@ -19,7 +22,7 @@ func (s *Server) arrive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if s.sorter != nil {
-		s.serveProxy(w, r, caller)
+		s.serveProxy(w, r, caller, head)
 		return
 	}
 	if r.Method == http.MethodConnect || r.URL.IsAbs() {

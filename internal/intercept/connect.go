@@ -34,14 +34,18 @@ func (t *tunnel) abandon() {
 }
 
 // allowTunnel decides on a CONNECT before anything is opened.
-func (s *Server) allowTunnel(r *http.Request, caller Caller) (*tunnel, *Refusal) {
+func (s *Server) allowTunnel(r *http.Request, caller Caller, head []byte) (*tunnel, *Refusal) {
 	target, err := authority(r.RequestURI, "")
 	switch {
 	case err != nil || r.URL.User != nil:
 		return nil, refuse(http.StatusBadRequest, "a CONNECT must name host:port and nothing else")
 	case r.ContentLength != 0:
 		return nil, refuse(http.StatusBadRequest, "a CONNECT must not have a body")
-	case !s.gateway.Opens(caller, target):
+	}
+	if no := hostAgrees(r, head, target); no != nil {
+		return nil, no
+	}
+	if !s.gateway.Opens(caller, target) {
 		return nil, refuse(http.StatusForbidden, fmt.Sprintf("no route names https://%s for this caller; add one to the gateway's config, or let the engine reach this host without the proxy", target))
 	}
 	authority := s.ca.Load()

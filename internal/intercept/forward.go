@@ -2,6 +2,7 @@ package intercept
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -86,13 +87,20 @@ func (w *sealedWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Hijack keeps the bytes that an engine sent ahead of our "200".
+// Hijack keeps the bytes that an engine sent ahead of our "200", and takes
+// the connection out of what hears its heads.
 func (w *sealedWriter) Hijack() (c net.Conn, rw *bufio.ReadWriter, err error) {
 	c, rw, err = http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil && rw.Reader.Buffered() > 0 {
-		c = &aheadConn{c, rw.Reader}
+	if err != nil {
+		return c, rw, err
 	}
-	return c, rw, err
+	if h, ok := c.(*heard); ok {
+		c = h.Conn
+	}
+	if ahead, _ := rw.Reader.Peek(rw.Reader.Buffered()); len(ahead) > 0 {
+		c = &aheadConn{c, io.MultiReader(bytes.NewReader(bytes.Clone(ahead)), c)}
+	}
+	return c, rw, nil
 }
 
 type aheadConn struct {
@@ -103,11 +111,11 @@ type aheadConn struct {
 func (c *aheadConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
 // serveProxy lets goproxy sort what came to a forward proxy.
-func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, caller Caller) {
+func (s *Server) serveProxy(w http.ResponseWriter, r *http.Request, caller Caller, head []byte) {
 	a := &arrival{w: &sealedWriter{ResponseWriter: w}, caller: caller}
 	if r.Method == http.MethodConnect {
 		var no *Refusal
-		if a.tunnel, no = s.allowTunnel(r, caller); no != nil {
+		if a.tunnel, no = s.allowTunnel(r, caller, head); no != nil {
 			s.refuse(w, r, no)
 			return
 		}

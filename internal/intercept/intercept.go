@@ -17,8 +17,10 @@
 // An engine with a proxy setting sends absolute-form requests for http targets
 // (Forward) and CONNECT for https ones (Connect). A CONNECT is opened with a
 // leaf of the local CA, and only to a host:port for which Gateway.Opens says
-// yes; inside, the CONNECT target, the SNI (if any) and every Host header must
-// be one and the same, else 421. An engine without a proxy setting calls a
+// yes; its own Host header, the SNI (if any) and every Host header inside must
+// be the CONNECT's target, else 421. Since net/http drops that first Host, the
+// listener keeps a head that begins with CONNECT until it is compared; so a
+// CONNECT must be the first request on its connection. An engine without a proxy setting calls a
 // path of ours (Reverse), which a Route maps to the target.
 //
 // # Who calls

@@ -120,7 +120,7 @@ func (s *Server) isOurs(r *http.Request) bool {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	local := r.Context().Value(connKey{}).(*conn).LocalAddr()
+	local := r.Context().Value(connKey{}).(*heard).LocalAddr()
 	named, err := authority(r.Host, defaultPort(scheme))
 	if err != nil {
 		return false

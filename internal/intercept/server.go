@@ -191,7 +191,7 @@ func (s *Server) bounded(h http.Handler) http.Handler {
 
 type connKey struct{}
 
-// withConn remembers the *conn or *tunnel under a request.
+// withConn remembers the *heard or *tunnel under a request.
 func withConn(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -238,11 +238,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.Shutdown(grace)
 	})
 	defer stop()
-	ln := s.listener
-	if s.tls != nil {
-		ln = tls.NewListener(ln, s.tls)
-	}
-	if err := s.outer.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.outer.Serve(&hearing{s.listener, s.tls, s.limits, s.outer.ErrorLog}); !errors.Is(err, http.ErrServerClosed) {
 		s.close()
 		return fmt.Errorf("intercept: %w", err)
 	}
