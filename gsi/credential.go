@@ -40,6 +40,14 @@ type Source interface {
 	Credential(ctx context.Context) (*Credential, error)
 }
 
+// ProblemOf returns why a source does not use what its files now hold, where it tells: see [File.Problem].
+func ProblemOf(s Source) error {
+	if p, ok := s.(interface{ Problem() error }); ok {
+		return p.Problem()
+	}
+	return nil
+}
+
 // Static is a source that always has the same credential.
 func Static(c *Credential) Source { return static{c} }
 

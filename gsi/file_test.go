@@ -286,6 +286,13 @@ func TestFile_ReloadsWhenTheFileChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect("First")
+	os.Chmod(path, 0o644)
+	expect("First")
+	if f.Problem() == nil {
+		t.Error("a key that others may now read goes unnoticed")
+	}
+	os.Chmod(path, 0o600)
+	expect("First")
 	if err := f.Problem(); err != nil {
 		t.Error(err)
 	}

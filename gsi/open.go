@@ -79,9 +79,10 @@ type fileStamp struct {
 	dev, inode uint64
 	size       int64
 	mtime      int64
+	mode, uid  uint32
 }
 
 func stampOf(info os.FileInfo) fileStamp {
 	st := info.Sys().(*syscall.Stat_t)
-	return fileStamp{uint64(st.Dev), st.Ino, info.Size(), info.ModTime().UnixNano()}
+	return fileStamp{uint64(st.Dev), st.Ino, info.Size(), info.ModTime().UnixNano(), st.Mode, st.Uid}
 }

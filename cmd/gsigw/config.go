@@ -42,12 +42,13 @@ func configValidate() *cobra.Command {
 		Use:   "validate FILE",
 		Short: "Check a config file and the files that it names",
 		Long: `Checks a config file and the files that it names: that they are there, and that nobody else can read what is secret.
-It needs no network. Every mistake is a line with its place and what to do.`,
+It needs no network. Every mistake is a line with its place and what to do. What may come right by itself is a warning,
+and the config in order: a credential that cannot sign now is one, for a proxy may come later.`,
 		Example: `  gsigw config validate /etc/gsigw/gsigw.yaml
   gsigw config validate --json gsigw.yaml`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			warnings, err := daemon.Check(args[0])
+			warnings, err := daemon.Check(c.Context(), args[0])
 			if asJSON {
 				return printProblems(c, warnings, err)
 			}
@@ -61,7 +62,11 @@ It needs no network. Every mistake is a line with its place and what to do.`,
 			for _, w := range warnings {
 				fmt.Fprintln(c.ErrOrStderr(), "warning: "+w)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "%s: in order\n", args[0])
+			but := ""
+			if len(warnings) > 0 {
+				but = ", but for the warnings"
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: in order%s\n", args[0], but)
 			return nil
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -57,10 +58,15 @@ func explain(c *cobra.Command, f explainFlags) error {
 		return err
 	}
 	call, err := f.call(cfg)
-	if err != nil {
+	var e policy.Explanation
+	switch no, ok := errors.AsType[*policy.Denied](err); {
+	case ok:
+		e = no.Explain()
+	case err != nil:
 		return err
+	default:
+		e = p.Explain(call)
 	}
-	e := p.Explain(call)
 	if f.asJSON {
 		err = printJSON(c.OutOrStdout(), explanationFacts(e, call, cfg))
 	} else {
@@ -93,16 +99,20 @@ func (f explainFlags) call(cfg *config.Config) (policy.Call, error) {
 	if strings.EqualFold(u.Scheme, "https") {
 		form = policy.Connect
 	}
-	call, err := policy.NewCall(form, f.method, u)
+	if s := strings.ToLower(u.Scheme); s != "http" && s != "https" {
+		return policy.Call{}, usagef("--target: scheme %q is neither http nor https", u.Scheme)
+	}
+	operation, err := parseOperation(f.operation)
 	if err != nil {
-		return call, usagef("--target: %s", strings.TrimPrefix(err.Error(), "policy: "))
+		return policy.Call{}, err
 	}
-	if call.Operation, err = parseOperation(f.operation); err != nil {
-		return call, err
+	caller, err := f.callerOf(cfg)
+	if err != nil {
+		return policy.Call{}, err
 	}
+	call, err := policy.NewCall(form, f.method, u)
+	call.Caller, call.Operation, call.ContentType = caller, operation, "text/xml; charset=utf-8"
 	call.SOAPAction, call.WSAAction, call.HasWSA = f.action, f.action, f.action != ""
-	call.ContentType = "text/xml; charset=utf-8"
-	call.Caller, err = f.callerOf(cfg)
 	return call, err
 }
 
@@ -133,23 +143,24 @@ func (f explainFlags) callerOf(cfg *config.Config) (string, error) {
 // outcome is what would be done with an allowed call.
 type outcome struct {
 	Upstream   string `json:"upstream"`
-	Message    string `json:"message"`
+	Message    string `json:"message,omitempty"`
 	Transport  string `json:"transport"`
 	Digest     string `json:"digest,omitempty"`
 	Token      string `json:"token,omitempty"`
-	Addressing string `json:"addressing"`
+	Addressing string `json:"addressing,omitempty"`
 	Credential string `json:"credential,omitempty"`
 }
 
 func outcomeOf(r *policy.Route, call policy.Call, cfg *config.Config) outcome {
-	o := outcome{
-		Upstream: r.Upstream(call).String(), Message: r.Message.String(), Transport: r.Transport.String(),
-		Addressing: r.Addressing.String(),
+	o := outcome{Upstream: r.Upstream(call).String(), Transport: r.Transport.String()}
+	isMessage := call.Method != http.MethodGet
+	if isMessage {
+		o.Message, o.Addressing = r.Message.String(), r.Addressing.String()
 	}
-	if r.Message != policy.MessageNone {
+	if isMessage && r.Message != policy.MessageNone {
 		o.Digest, o.Token = r.Digest.String(), r.Token.String()
 	}
-	if r.Secured() {
+	if isMessage && r.Secured() || r.Transport == policy.TransportGSI {
 		o.Credential = r.CredentialName
 		if o.Credential == "" {
 			o.Credential = cfg.Callers[call.Caller].Credential

@@ -118,39 +118,42 @@ func (s *Server) isOwnHost(host string) bool {
 	return strings.EqualFold(name, "localhost") || err == nil && ip.IsLoopback()
 }
 
-// ready answers 200, or 503 with the reasons, one per line.
+// ready answers 200, or 503 with the reasons, one per line. What is wrong with a credential is a line in both.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	if reasons := s.notReady(r.Context()); len(reasons) > 0 {
-		say(w, http.StatusServiceUnavailable, reasons...)
-		return
-	}
-	say(w, http.StatusOK, "ready")
-}
-
-func (s *Server) notReady(ctx context.Context) (reasons []string) {
 	st := s.status.Load()
 	if st == nil {
-		return []string{"no configuration is loaded yet"}
+		say(w, http.StatusServiceUnavailable, "no configuration is loaded yet")
+		return
 	}
+	some, lines := s.credentials(r.Context(), st)
 	if st.Routes == 0 {
-		reasons = append(reasons, "no route is configured")
+		lines = slices.Insert(lines, 0, "no route is configured")
 	}
-	return append(reasons, s.noCredential(ctx, st)...)
+	if st.Routes == 0 || !some {
+		say(w, http.StatusServiceUnavailable, lines...)
+		return
+	}
+	say(w, http.StatusOK, slices.Insert(lines, 0, "ready")...)
 }
 
-// noCredential gives the reasons why none of the credentials can be used; none where one can.
-func (s *Server) noCredential(ctx context.Context, st *Status) (reasons []string) {
+// credentials says whether some credential can be used, and what is wrong with any.
+func (s *Server) credentials(ctx context.Context, st *Status) (some bool, lines []string) {
 	if len(st.Credentials) == 0 {
-		return []string{"no credential is configured"}
+		return false, []string{"no credential is configured"}
 	}
 	for _, name := range slices.Sorted(maps.Keys(st.Credentials)) {
 		c, err := st.Credentials[name].Credential(ctx)
-		if err == nil && usable(c, s.now()) {
-			return nil
+		if err != nil || !usable(c, s.now()) {
+			lines = append(lines, fmt.Sprintf("credential %s is not usable: %s", name, remedy(err)))
+			continue
 		}
-		reasons = append(reasons, fmt.Sprintf("credential %s is not usable: %s", name, remedy(err)))
+		some = true
+		if err := gsi.ProblemOf(st.Credentials[name]); err != nil {
+			lines = append(lines, fmt.Sprintf("credential %s: the file changed and cannot be used: %s; the earlier one is used until %s",
+				name, remedy(err), c.NotAfter().UTC().Format(time.RFC3339)))
+		}
 	}
-	return reasons
+	return some, lines
 }
 
 func usable(c *gsi.Credential, now time.Time) bool {

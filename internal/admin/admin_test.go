@@ -77,6 +77,14 @@ func (broken) Credential(context.Context) (*gsi.Credential, error) {
 	return nil, &gsi.UnusableError{Source: "/secret/path", Reason: errors.New("mode 0644 of /secret/path"), Remedy: "mend the file"}
 }
 
+// changed has an earlier state to give.
+type changed struct{ gsi.Source }
+
+func (changed) Problem() error {
+	_, err := broken{}.Credential(context.Background())
+	return err
+}
+
 func TestReady_NeedsConfigRouteAndUsableCredential(t *testing.T) {
 	good := gsi.Static(credential(t, now.Add(time.Hour)))
 	expired := gsi.Static(credential(t, now))
@@ -91,7 +99,11 @@ func TestReady_NeedsConfigRouteAndUsableCredential(t *testing.T) {
 		{"no route", &Status{Credentials: map[string]gsi.Source{"a": good}}, 503, "no route is configured\n"},
 		{"all unusable", &Status{Routes: 1, Credentials: map[string]gsi.Source{"a": expired, "b": broken{}}}, 503,
 			"credential a is not usable: renew it, for instance with grid-proxy-init, and see the gateway's log\ncredential b is not usable: mend the file\n"},
-		{"one usable", &Status{Routes: 1, Credentials: map[string]gsi.Source{"a": expired, "b": good}}, 200, "ready\n"},
+		{"one usable", &Status{Routes: 1, Credentials: map[string]gsi.Source{"a": expired, "b": good}}, 200,
+			"ready\ncredential a is not usable: renew it, for instance with grid-proxy-init, and see the gateway's log\n"},
+		{"all usable", &Status{Routes: 1, Credentials: map[string]gsi.Source{"a": good, "b": good}}, 200, "ready\n"},
+		{"an earlier state", &Status{Routes: 1, Credentials: map[string]gsi.Source{"a": changed{good}}}, 200,
+			"ready\ncredential a: the file changed and cannot be used: mend the file; the earlier one is used until 2026-11-21T13:00:00Z\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newServer(t)
@@ -186,7 +198,7 @@ func TestMetrics_CarryTheNamesOfTheConventionsAndNoDN(t *testing.T) {
 	s.metrics.Refused("digest")
 	late, soon := now.Add(48*time.Hour), now.Add(12*time.Hour)
 	s.Set(Status{Routes: 1,
-		Credentials: map[string]gsi.Source{"a": gsi.Static(credential(t, late)), "b": gsi.Static(credential(t, soon)), "c": broken{}},
+		Credentials: map[string]gsi.Source{"a": gsi.Static(credential(t, late)), "b": changed{gsi.Static(credential(t, soon))}, "c": broken{}},
 		Anchors:     func() []time.Time { return []time.Time{late, soon} },
 	})
 	code, body := s.get(t, "GET", "", "/metrics")
@@ -200,6 +212,7 @@ func TestMetrics_CarryTheNamesOfTheConventionsAndNoDN(t *testing.T) {
 		`gsigw_verify_failures_total{reason="digest"} 1`,
 		`gsigw_credential_expiry_timestamp_seconds{kind="end-entity"} ` + at,
 		`gsigw_trust_anchor_expiry_timestamp_seconds ` + at,
+		"gsigw_credential_problems 2\n",
 		`version="v1.2.3"`,
 	} {
 		if !strings.Contains(body, want) {

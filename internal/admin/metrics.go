@@ -82,6 +82,8 @@ type dated struct {
 var (
 	credentialExpiry = prometheus.NewDesc("gsigw_credential_expiry_timestamp_seconds",
 		"When the first credential of the kind (proxy, end-entity) expires.", []string{"kind"}, nil)
+	credentialProblems = prometheus.NewDesc("gsigw_credential_problems",
+		"How many credentials cannot be used as their files are now, those included of which an earlier state is used.", nil, nil)
 	anchorExpiry = prometheus.NewDesc("gsigw_trust_anchor_expiry_timestamp_seconds",
 		"When the first CA of the trust directory expires.", nil, nil)
 )
@@ -100,6 +102,7 @@ func (e *expiry) watch(st *Status) {
 // Describe implements prometheus.Collector.
 func (e *expiry) Describe(out chan<- *prometheus.Desc) {
 	out <- credentialExpiry
+	out <- credentialProblems
 	out <- anchorExpiry
 }
 
@@ -110,7 +113,9 @@ func (e *expiry) Collect(out chan<- prometheus.Metric) {
 	if e.status == nil {
 		return
 	}
-	for kind, at := range e.credentials() {
+	first, problems := e.credentials()
+	out <- prometheus.MustNewConstMetric(credentialProblems, prometheus.GaugeValue, float64(problems))
+	for kind, at := range first {
 		out <- prometheus.MustNewConstMetric(credentialExpiry, prometheus.GaugeValue, float64(at.Unix()), kind)
 	}
 	if e.status.Anchors == nil {
@@ -121,25 +126,29 @@ func (e *expiry) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-// credentials gives the first expiry of each kind.
-func (e *expiry) credentials() map[string]time.Time {
+// credentials gives the first expiry of each kind, and how many credentials have a problem.
+func (e *expiry) credentials() (first map[string]time.Time, problems int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	for name, source := range e.status.Credentials {
-		if c, err := source.Credential(ctx); err == nil && c != nil && len(c.Chain) > 0 {
+		c, err := source.Credential(ctx)
+		if err != nil || gsi.ProblemOf(source) != nil {
+			problems++
+		}
+		if err == nil && c != nil && len(c.Chain) > 0 {
 			if e.last == nil {
 				e.last = map[string]dated{}
 			}
 			e.last[name] = dated{kindOf(c), c.NotAfter()}
 		}
 	}
-	first := map[string]time.Time{}
+	first = map[string]time.Time{}
 	for _, d := range e.last {
 		if at, ok := first[d.kind]; !ok || d.notAfter.Before(at) {
 			first[d.kind] = d.notAfter
 		}
 	}
-	return first
+	return first, problems
 }
 
 func kindOf(c *gsi.Credential) string {

@@ -3,7 +3,11 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"gsigw/gsi"
 	"gsigw/internal/config"
@@ -41,6 +45,16 @@ func (d *discovered) Credential(ctx context.Context) (*gsi.Credential, error) {
 	return f.Credential(ctx)
 }
 
+// Problem is that of the file which was found.
+func (d *discovered) Problem() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.file == nil {
+		return nil
+	}
+	return d.file.Problem()
+}
+
 func (d *discovered) found() (*gsi.File, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -70,6 +84,24 @@ func (w *wiring) sources(before *wiring) error {
 		w.sourceOf[entry], w.named[name] = s, s
 	}
 	return nil
+}
+
+// credentialProblems says of each credential that cannot be used as its files are now which file it is, why, and what to
+// do; and until when an earlier state is used instead.
+func (w *wiring) credentialProblems(ctx context.Context) (problems []string) {
+	say := func(name, format string, args ...any) {
+		problems = append(problems, "credentials."+name+": "+fmt.Sprintf(format, args...))
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.named)) {
+		c, err := w.named[name].Credential(ctx)
+		if err != nil {
+			say(name, "%s", strings.TrimPrefix(err.Error(), "gsi: "))
+		} else if err := gsi.ProblemOf(w.named[name]); err != nil {
+			say(name, "changed, but %s; the earlier one is used until %s",
+				strings.TrimPrefix(err.Error(), "gsi: "), c.NotAfter().UTC().Format(time.RFC3339))
+		}
+	}
+	return problems
 }
 
 // sessions has a session for each caller.

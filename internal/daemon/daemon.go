@@ -131,7 +131,8 @@ func (d *Daemon) build(o Options) error {
 		d.admin.Set(w.status())
 	}
 	err = d.serve()
-	d.warn(w)
+	d.warn(w.warnings)
+	d.warn(w.credentialProblems(context.Background()))
 	return err
 }
 
@@ -188,8 +189,8 @@ func (d *Daemon) refused(r *http.Request, why *intercept.Refusal) {
 	d.log.Warn("refused", "status", why.Status, "reason", why.Reason, "from", r.RemoteAddr)
 }
 
-func (d *Daemon) warn(w *wiring) {
-	for _, text := range w.warnings {
+func (d *Daemon) warn(texts []string) {
+	for _, text := range texts {
 		d.log.Warn(text)
 	}
 }

@@ -143,6 +143,17 @@ func (b *bench) post(body string) (int, string) {
 	return reply.StatusCode, string(gridtest.Must(io.ReadAll(reply.Body)))
 }
 
+// get asks the admin listener.
+func (b *bench) get(path string) (int, string) {
+	b.t.Helper()
+	reply, err := http.Get("http://" + b.daemon.Addr("admin").String() + path)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	return reply.StatusCode, string(gridtest.Must(io.ReadAll(reply.Body)))
+}
+
 func (b *bench) works() bool {
 	b.t.Helper()
 	status, reply := b.post(createCounter)
@@ -182,19 +193,11 @@ func TestRun_GivesFaultForEveryMisbehaviour(t *testing.T) {
 
 func TestRun_AdminSaysReady(t *testing.T) {
 	b := newBench(t, gridtest.StandInOptions{}).start()
-	get := func(path string) (int, string) {
-		reply, err := http.Get("http://" + b.daemon.Addr("admin").String() + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer reply.Body.Close()
-		return reply.StatusCode, string(gridtest.Must(io.ReadAll(reply.Body)))
-	}
-	if status, text := get("/readyz"); status != http.StatusOK {
+	if status, text := b.get("/readyz"); status != http.StatusOK {
 		t.Error(status, text)
 	}
 	b.works()
-	if _, text := get("/metrics"); !strings.Contains(text, `gsigw_soap_messages_total{direction="reply"`) || !strings.Contains(text, "gsigw_trust_anchor_expiry") {
+	if _, text := b.get("/metrics"); !strings.Contains(text, `gsigw_soap_messages_total{direction="reply"`) || !strings.Contains(text, "gsigw_trust_anchor_expiry") {
 		t.Error(text)
 	}
 }

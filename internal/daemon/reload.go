@@ -15,7 +15,9 @@ func (d *Daemon) Reload(ctx context.Context) error {
 	d.notify.reloading()
 	defer d.notify.ready()
 	d.wiring.refresh(ctx, d.log)
-	if err := d.reload(); err != nil {
+	err := d.reload()
+	d.warn(d.wiring.credentialProblems(ctx))
+	if err != nil {
 		d.log.Error("the config was not taken; what ran before goes on", "err", err)
 		return err
 	}
@@ -50,7 +52,7 @@ func (d *Daemon) reload() error {
 	}
 	d.level.Set(c.Log.Level)
 	d.wiring = w
-	d.warn(w)
+	d.warn(w.warnings)
 	return nil
 }
 

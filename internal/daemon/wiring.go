@@ -50,8 +50,9 @@ type anchors struct {
 }
 
 // Check reads a config and everything that it names, as the daemon does before it listens: it opens no listener and
-// needs no network. The warnings are what the daemon's log would say.
-func Check(file string) (warnings []string, err error) {
+// needs no network. The warnings are what the daemon's log would say; a credential that is of no use is one, since a proxy
+// may come later.
+func Check(ctx context.Context, file string) (warnings []string, err error) {
 	c, err := config.Load(file)
 	if err != nil {
 		return nil, err
@@ -65,7 +66,7 @@ func Check(file string) (warnings []string, err error) {
 			return nil, err
 		}
 	}
-	return w.warnings, nil
+	return append(w.warnings, w.credentialProblems(ctx)...), nil
 }
 
 // wire builds everything from a config; the old wiring is left as it is.
