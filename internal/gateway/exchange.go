@@ -67,7 +67,7 @@ func (x *exchange) guarded(ctx context.Context) (a *answer, err error) {
 func (x *exchange) newCall(in *parcel) (policy.Call, error) {
 	c, err := policy.NewCall(x.from.Form.String(), x.request.Method, x.from.Target)
 	if err != nil {
-		return c, &malformed{reason: err.Error()}
+		return c, err
 	}
 	c.Caller, c.Route = x.from.Caller.Name, x.from.Route
 	if in == nil {

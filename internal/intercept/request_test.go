@@ -63,17 +63,17 @@ func TestRequest_RefusesAmbiguousPaths(t *testing.T) {
 	s, _ := startForward(t, g)
 	for _, path := range []string{
 		"/a/../b", "/a/./b", "/..", "/a/%2e%2e/b", "/a/%2E./b", "/a/..;x=1/b", "/a/..%3bx/b",
-		"/a%2fb", "/a%2Fb", `/a\b`, "/a%5cb", "/a%00b", "/a%0ab", "/a%7fb", "/a%252e%252e/b", "/a%25", "/a//b", "/a%c0%ae", "//a",
+		"/a%2fb", "/a%2Fb", `/a\b`, "/a%5cb", "/a%00b", "/a%0ab", "/a%7fb", "/a%252e%252e/b", "/a%25", "/a//b", "/a%c0%ae", "//a", "/a;v=1/b", "/a%3bv", "/a%3fwsdl", "/a%23b",
 	} {
 		status, body := raw(t, s, "GET http://gt4.example"+path+" HTTP/1.1", "Host: gt4.example", "", "")
-		if status != 400 {
-			t.Errorf("%s: got %d %q, want 400", path, status, body)
+		if wantStatus(t, status, body, 400, "denied by rule path: "); strings.Contains(body, "policy:") {
+			t.Errorf("%s: the answer shows whose words they are: %q", path, body)
 		}
 	}
 	if g.count() != 0 {
 		t.Errorf("%d requests reached the gateway", g.count())
 	}
-	for _, path := range []string{"/wsrf/services/Counter", "/a;v=1/b", "/a/b.c..d/", "/%C3%A4", "/a%20b", "/a%2Db", "/...", "/a+b:c@d"} {
+	for _, path := range []string{"/wsrf/services/Counter", "/a/b.c..d/", "/%C3%A4", "/a%20b", "/a%2Db", "/...", "/a+b:c@d"} {
 		status, body := raw(t, s, "GET http://gt4.example"+path+" HTTP/1.1", "Host: gt4.example", "", "")
 		wantStatus(t, status, body, 200, "ok")
 		if c, _ := g.last(t); c.Target.EscapedPath() != path {

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"gsigw/internal/policy"
 )
 
 // Route maps a path of ours to a service, for engines without a proxy setting.
@@ -23,11 +25,12 @@ type Route struct {
 
 func (rt Route) check() error {
 	t := rt.Target
+	pathErr := onePath(rt.Path)
 	switch {
 	case rt.Name == "":
 		return fmt.Errorf("intercept: the reverse route on %q needs a name", rt.Path)
-	case ambiguous(rt.Path, rt.Path) != "":
-		return fmt.Errorf("intercept: reverse route %s: the path holds %s", rt.Name, ambiguous(rt.Path, rt.Path))
+	case pathErr != nil:
+		return fmt.Errorf("intercept: reverse route %s: %s", rt.Name, policy.Reason(pathErr))
 	case t == nil || t.Scheme != "http" && t.Scheme != "https" || t.Opaque != "":
 		return fmt.Errorf("intercept: reverse route %s: the target must be an http or https URL", rt.Name)
 	case t.User != nil || t.RawQuery != "" || t.ForceQuery || t.Fragment != "":
@@ -35,11 +38,11 @@ func (rt Route) check() error {
 	case strings.HasSuffix(rt.Path, "/") != strings.HasSuffix(t.Path, "/"):
 		return fmt.Errorf("intercept: reverse route %s: path and target must both end in a slash, or neither", rt.Name)
 	}
-	if why := ambiguous(t.Path, t.EscapedPath()); why != "" {
-		return fmt.Errorf("intercept: reverse route %s: the target's path holds %s", rt.Name, why)
+	if err := onePath(t.EscapedPath()); err != nil {
+		return fmt.Errorf("intercept: reverse route %s: target: %s", rt.Name, policy.Reason(err))
 	}
 	if _, err := authority(t.Host, defaultPort(t.Scheme)); err != nil {
-		return fmt.Errorf("intercept: reverse route %s: target: %w", rt.Name, err)
+		return fmt.Errorf("intercept: reverse route %s: target: %s", rt.Name, policy.Reason(err))
 	}
 	return nil
 }

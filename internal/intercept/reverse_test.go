@@ -125,7 +125,7 @@ func TestReverse_SharesListenerWithForward(t *testing.T) {
 
 func TestNew_RefusesRoutes(t *testing.T) {
 	for name, tc := range map[string]struct{ path, target, words string }{
-		"relative path": {"c", "http://h/c", "no leading slash"},
+		"relative path": {"c", "http://h/c", "does not begin with /"},
 		"dots":          {"/../c", "http://h/c", "dot segment"},
 		"no scheme":     {"/c", "//h/c", "http or https"},
 		"ftp":           {"/c", "ftp://h/c", "http or https"},
@@ -134,7 +134,7 @@ func TestNew_RefusesRoutes(t *testing.T) {
 		"fragment":      {"/c", "http://h/c#x", "fragment"},
 		"half a tree":   {"/c/", "http://h/c", "slash"},
 		"target dots":   {"/c", "http://h/a/../c", "dot segment"},
-		"odd host":      {"/c", "http://127.1/c", "plain DNS name"},
+		"odd host":      {"/c", "http://127.1/c", "no IPv4 address"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := Config{Gateway: &recorder{}, Routes: []Route{{Name: "r", Path: tc.path, Target: mustURL(t, tc.target)}}}.check()

@@ -17,6 +17,7 @@ import (
 	"github.com/elazarl/goproxy"
 
 	"gsigw/internal/intercept/ca"
+	"gsigw/internal/policy"
 )
 
 // Config describes one listener.
@@ -143,7 +144,7 @@ func (cfg Config) check() error {
 	}
 	for _, name := range cfg.Names {
 		if _, err := authority(name, "80"); err != nil {
-			return fmt.Errorf("intercept: listener name %q: %w", name, err)
+			return fmt.Errorf("intercept: listener name %q: %s", name, policy.Reason(err))
 		}
 	}
 	return nil

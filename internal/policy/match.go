@@ -93,7 +93,7 @@ func (p *Policy) addGets(r *Route) (errs []error) {
 	for _, get := range r.Gets {
 		path, prefix, err := parsePattern(get)
 		if err != nil {
-			errs = append(errs, &RouteError{r.Name, "gets", err.Error()})
+			errs = append(errs, &RouteError{r.Name, "gets", Reason(err)})
 			continue
 		}
 		for _, e := range r.entries(path, prefix) {
@@ -130,7 +130,7 @@ func (p *Policy) addMount(m Mount) error {
 	path, prefix, err := parsePattern(m.Path)
 	switch {
 	case err != nil:
-		return &RouteError{m.Route, "paths", err.Error()}
+		return &RouteError{m.Route, "paths", Reason(err)}
 	case prefix != r.Target.Prefix:
 		return &RouteError{m.Route, "paths", "listen path " + m.Path + " and target " + r.Target.String() +
 			" must both end in /* or neither"}

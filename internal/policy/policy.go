@@ -18,6 +18,7 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 )
@@ -46,7 +47,7 @@ type Call struct {
 	Form     string // Forward, Connect or Reverse
 	Method   string
 	Scheme   string // http or https, lower case
-	Host     string // normalised: lower case, no trailing dot, IPv6 without brackets
+	Host     string // normalised: lower case, IPv6 without brackets
 	Port     int    // never 0: the scheme's default where the address names none
 	Path     string // normalised and decoded
 	RawQuery string
@@ -62,7 +63,7 @@ type Call struct {
 	Route  string // the route that the mount names; for the form Reverse only
 }
 
-// NewCall starts a call at the address u, normalised; an address that could be read in two ways is an error.
+// NewCall starts a call at the address u, normalised; an address that could be read in two ways is *Denied.
 func NewCall(form, method string, u *url.URL) (Call, error) {
 	t, err := Normalise(u)
 	if err != nil {
@@ -86,6 +87,19 @@ type Decision struct {
 type Denied struct{ Rule, Reason string }
 
 func (d *Denied) Error() string { return fmt.Sprintf("policy: %s: %s", d.Rule, d.Reason) }
+
+// Explain is the denial of a call that had no address to decide on.
+func (d *Denied) Explain() Explanation {
+	return Explanation{Decision{Rule: d.Rule, Reason: d.Reason}, []Step{{Rule: d.Rule, Text: d.Reason}}}
+}
+
+// Reason is the text of an error of this package without its prefix, for use inside another.
+func Reason(err error) string {
+	if d, ok := errors.AsType[*Denied](err); ok {
+		return d.Reason
+	}
+	return err.Error()
+}
 
 // Err is nil for an allowed call and *Denied otherwise.
 func (d Decision) Err() error {
@@ -121,7 +135,7 @@ func (p *Policy) Opens(caller, host string, port int) Decision {
 	}
 	host, err := NormaliseHost(host)
 	if err != nil {
-		return Decision{Rule: ruleRoute, Reason: err.Error()}
+		return Decision{Rule: ruleRoute, Reason: Reason(err)}
 	}
 	for _, e := range p.calls {
 		if e.scheme == "https" && e.host == host && e.port == port && e.route.permits(caller) {
@@ -162,7 +176,7 @@ func (p *Policy) judge(c Call, all bool) (Decision, []Step) {
 		}
 	}
 	if d.Rule == "" {
-		d.Allow, d.Rule, d.Reason = true, route.Name, "route "+route.Name+" takes it: "+route.treatment()
+		d.Allow, d.Rule, d.Reason = true, route.Name, "route "+route.Name+" takes it: "+route.treatment(c.Method)
 	}
 	return d, steps
 }

@@ -72,6 +72,10 @@ func (r *Route) permits(caller string) bool {
 	return len(r.Callers) == 0 || slices.Contains(r.Callers, caller)
 }
 
-func (r *Route) treatment() string {
+// treatment of a GET has no message to secure.
+func (r *Route) treatment(method string) string {
+	if method == "GET" {
+		return "transport " + r.Transport.String()
+	}
 	return "message " + r.Message.String() + ", transport " + r.Transport.String()
 }

@@ -9,6 +9,8 @@ import (
 
 // Names of the rules, as they stand in decisions, faults and metrics.
 const (
+	ruleAddress     = "address" // of an address that has no one reading, as rulePath
+	rulePath        = "path"
 	ruleForm        = "form"
 	ruleCaller      = "caller"
 	ruleMethod      = "method"

@@ -15,7 +15,7 @@ import (
 // Target is a normalised address, or with Prefix every address below Path.
 type Target struct {
 	Scheme string // http or https
-	Host   string // lower case, no trailing dot; an IPv6 address without brackets
+	Host   string // lower case; an IPv6 address without brackets
 	Port   int
 	Path   string // decoded; ends in / when Prefix is set
 	Prefix bool
@@ -31,23 +31,26 @@ func ParseTarget(raw string) (Target, error) {
 		return Target{}, fmt.Errorf("policy: target %q has a query: name it under queries", raw)
 	}
 	t, err := Normalise(u)
-	if err != nil {
-		return Target{}, err
+	if err == nil {
+		t.Path, t.Prefix, err = splitPattern(t.Path)
 	}
-	t.Path, t.Prefix, err = splitPattern(t.Path)
-	return t, err
+	if err != nil {
+		return Target{}, errors.New("policy: " + Reason(err))
+	}
+	return t, nil
 }
 
-// Normalise reads the address of u without its query. What two readers could take for different addresses is refused.
+// Normalise reads the address of u without its query. What two readers could take for different addresses is refused;
+// nothing is resolved or merged. The error is a *Denied: its rule is the part of the address that is wrong.
 func Normalise(u *url.URL) (Target, error) {
 	t := Target{Scheme: strings.ToLower(u.Scheme)}
 	switch {
 	case t.Scheme != "http" && t.Scheme != "https":
-		return t, fmt.Errorf("policy: scheme %q is neither http nor https", u.Scheme)
+		return t, denied(ruleScheme, "scheme %q is neither http nor https", u.Scheme)
 	case u.User != nil:
-		return t, errors.New("policy: the address carries a user name or password: leave it out")
+		return t, denied(ruleAddress, "the address carries a user name or password: leave it out")
 	case u.Fragment != "":
-		return t, errors.New("policy: the address carries a fragment (#...): leave it out")
+		return t, denied(ruleAddress, "the address carries a fragment (#...): leave it out")
 	}
 	var err error
 	if t.Host, err = NormaliseHost(u.Hostname()); err != nil {
@@ -60,17 +63,26 @@ func Normalise(u *url.URL) (Target, error) {
 	return t, err
 }
 
+func denied(rule, format string, args ...any) error {
+	return &Denied{Rule: rule, Reason: fmt.Sprintf(format, args...)}
+}
+
 func port(scheme string, u *url.URL) (int, error) {
 	text := u.Port()
 	if text == "" {
 		if strings.HasSuffix(u.Host, ":") {
-			return 0, errors.New("policy: the address has a colon but no port")
+			return 0, denied(ruleAddress, "the address has a colon but no port")
 		}
 		return defaultPort(scheme), nil
 	}
+	return NormalisePort(text)
+}
+
+// NormalisePort reads a port in the one way to write it: 1 to 65535, no leading zero.
+func NormalisePort(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("policy: port %q is not between 1 and 65535", text)
+	if err != nil || n == 0 || strconv.FormatUint(n, 10) != text {
+		return 0, denied(ruleAddress, "port %q is not a number from 1 to 65535", text)
 	}
 	return int(n), nil
 }
@@ -82,30 +94,33 @@ func defaultPort(scheme string) int {
 	return 80
 }
 
-// NormaliseHost lower-cases a host name or address and drops one trailing dot. Non-ASCII names must come as punycode;
-// forms that resolvers read as numbers (0x7f.1, 2130706433) are refused.
+// NormaliseHost lower-cases a host name or address. Non-ASCII names must come as punycode. Refused is what one resolver
+// or another reads as something else: a trailing dot, numbers (0x7f.1, 2130706433), IPv4 within IPv6, zones.
 func NormaliseHost(host string) (string, error) {
 	if inner, ok := strings.CutPrefix(host, "["); ok {
 		if host, ok = strings.CutSuffix(inner, "]"); !ok || !strings.Contains(host, ":") {
-			return "", fmt.Errorf("policy: host %q is no IPv6 address in brackets", inner)
+			return "", denied(ruleAddress, "host %q is no IPv6 address in brackets", inner)
 		}
 	}
 	if strings.Contains(host, ":") {
 		return normaliseIPv6(host)
 	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	host = strings.ToLower(host)
 	if host == "" || len(host) > 253 {
-		return "", errors.New("policy: the host is empty or longer than 253 characters")
+		return "", denied(ruleAddress, "the host is empty or longer than 253 characters")
+	}
+	if strings.HasSuffix(host, ".") {
+		return "", denied(ruleAddress, "host %q ends in a dot: leave it out", host)
 	}
 	labels := strings.Split(host, ".")
 	for _, l := range labels {
-		if err := checkLabel(host, l); err != nil {
-			return "", err
+		if why := badLabel(l); why != "" {
+			return "", denied(ruleAddress, "host %q %s", host, why)
 		}
 	}
 	if last := labels[len(labels)-1]; last[0] >= '0' && last[0] <= '9' {
 		if _, err := netip.ParseAddr(host); err != nil {
-			return "", fmt.Errorf("policy: host %q ends in a number but is no IPv4 address of four decimal parts", host)
+			return "", denied(ruleAddress, "host %q ends in a number but is no IPv4 address of four decimal parts", host)
 		}
 	}
 	return host, nil
@@ -113,92 +128,81 @@ func NormaliseHost(host string) (string, error) {
 
 func normaliseIPv6(host string) (string, error) {
 	a, err := netip.ParseAddr(host)
-	if err != nil {
-		return "", fmt.Errorf("policy: host %q is no IPv6 address", host)
+	switch {
+	case err != nil:
+		return "", denied(ruleAddress, "host %q is no IPv6 address", host)
+	case a.Zone() != "":
+		return "", denied(ruleAddress, "host %q names a zone: addresses with zones cannot be routed", host)
+	case a.Is4In6():
+		return "", denied(ruleAddress, "host %q is an IPv4 address within IPv6: write it as %s", host, a.Unmap())
 	}
-	if a.Zone() != "" {
-		return "", fmt.Errorf("policy: host %q names a zone: addresses with zones cannot be routed", host)
-	}
-	return a.Unmap().String(), nil
+	return a.String(), nil
 }
 
-func checkLabel(host, l string) error {
+func badLabel(l string) string {
 	if l == "" || len(l) > 63 {
-		return fmt.Errorf("policy: host %q has an empty label or one longer than 63 characters", host)
+		return "has an empty label or one longer than 63 characters"
 	}
 	for _, r := range l {
 		switch {
 		case r > unicode.MaxASCII:
-			return fmt.Errorf("policy: host %q is not ASCII: write it in punycode (xn--...)", host)
+			return "is not ASCII: write it in punycode (xn--...)"
 		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-', r == '_':
 		default:
-			return fmt.Errorf("policy: host %q contains %q", host, r)
+			return fmt.Sprintf("contains %q", r)
 		}
 	}
-	return nil
+	return ""
 }
 
-// NormalisePath decodes an escaped path, resolves dot segments and merges slashes. It refuses what servers disagree
-// on: an encoded slash, a backslash, path parameters, a percent sign that remains, control characters.
+// NormalisePath decodes an escaped path that can be read in one way only. It refuses what servers disagree on: dot and
+// empty segments (one slash at the end is none), an encoded slash, a backslash, path parameters, a percent sign that
+// remains, control characters.
 func NormalisePath(escaped string) (string, error) {
 	if escaped == "" {
 		return "/", nil
 	}
 	if escaped[0] != '/' {
-		return "", fmt.Errorf("policy: path %q does not begin with /", escaped)
+		return "", denied(rulePath, "path %q does not begin with /", escaped)
 	}
-	var out []string
-	for seg := range strings.SplitSeq(escaped[1:], "/") {
-		s, err := segment(seg)
-		if err != nil {
-			return "", fmt.Errorf("policy: path %q: %w", escaped, err)
+	segments := strings.Split(escaped[1:], "/")
+	for i, escapedSegment := range segments {
+		s, why := segment(escapedSegment)
+		if s == "" && i < len(segments)-1 && why == "" {
+			why = "an empty segment (//)"
 		}
-		switch s {
-		case "", ".":
-		case "..":
-			if len(out) == 0 {
-				return "", fmt.Errorf("policy: path %q climbs above the root", escaped)
-			}
-			out = out[:len(out)-1]
-		default:
-			out = append(out, s)
+		if why != "" {
+			return "", denied(rulePath, "path %q holds %s, which the service may read differently: send the plain path", escaped, why)
 		}
+		segments[i] = s
 	}
-	return "/" + strings.Join(out, "/") + trailing(escaped, len(out)), nil
+	return "/" + strings.Join(segments, "/"), nil
 }
 
-// trailing keeps the slash at the end, where /a and /a/ are different resources.
-func trailing(escaped string, segments int) string {
-	last, _ := segment(escaped[strings.LastIndexByte(escaped, '/')+1:])
-	if segments > 0 && (last == "" || last == "." || last == "..") {
-		return "/"
-	}
-	return ""
-}
-
-func segment(escaped string) (string, error) {
+// segment decodes one segment, or names what in it has two readings.
+func segment(escaped string) (s, why string) {
 	s, err := url.PathUnescape(escaped)
-	if err != nil {
-		return "", errors.New("a percent sign is not followed by two hex digits")
+	// Servlet containers drop ";parameters" before they resolve dots.
+	name, _, _ := strings.Cut(s, ";")
+	switch {
+	case err != nil:
+		return "", "a percent sign without two hex digits"
+	case name == "." || name == "..":
+		return "", "a dot segment"
+	case strings.Contains(s, "/"):
+		return "", "an encoded slash"
+	case strings.Contains(s, `\`):
+		return "", "a backslash"
+	case strings.Contains(s, "%"):
+		return "", "a doubly encoded character"
+	case strings.Contains(s, ";"):
+		return "", "path parameters (;...)"
+	case strings.ContainsAny(s, "?#"):
+		return "", "an encoded query or fragment"
+	case !utf8.ValidString(s) || strings.ContainsFunc(s, unicode.IsControl):
+		return "", "a control or non-UTF-8 character"
 	}
-	if !utf8.ValidString(s) {
-		return "", errors.New("it is not UTF-8")
-	}
-	for _, r := range s {
-		switch {
-		case r == '/' || r == '\\':
-			return "", errors.New("an encoded slash or a backslash is read differently by different servers")
-		case r == ';':
-			return "", errors.New("path parameters (;...) are read differently by different servers")
-		case r == '%':
-			return "", errors.New("it is encoded twice")
-		case r == '?' || r == '#':
-			return "", errors.New("it hides a query or fragment")
-		case unicode.IsControl(r):
-			return "", errors.New("it contains a control character")
-		}
-	}
-	return s, nil
+	return s, ""
 }
 
 // parsePattern reads a path that a config names: exact, or ending in /*.
@@ -217,7 +221,7 @@ func splitPattern(path string) (fixed string, prefix bool, err error) {
 		fixed += "/"
 	}
 	if strings.Contains(fixed, "*") {
-		return "", false, fmt.Errorf("policy: path %q: a * may stand only at the end, after a /", path)
+		return "", false, denied(rulePath, "path %q: a * may stand only at the end, after a /", path)
 	}
 	return fixed, prefix, nil
 }

@@ -67,7 +67,7 @@ var Table = []Room{
 	{"internal/session", []string{"gsi", "internal/store"}, "a session is who and with what, not what for"},
 	{"internal/upstream", []string{"gsi", "gsi/sslv3", "trust"}, "the dialler knows no SOAP"},
 	{"internal/intercept/ca", nil, "the local CA is not the grid's"},
-	{"internal/intercept", []string{"internal/intercept/ca", "soap"}, "the front door knows who calls, not what becomes of the call"},
+	{"internal/intercept", []string{"internal/intercept/ca", "internal/policy", "soap"}, "the front door knows who calls, not what becomes of the call"},
 	{"internal/gateway", []string{
 		"soap", "soap/xmlscan", "gsi", "trust", "wsrf", "wssec", "wssec/secconv", "delegationfactory", "secpal",
 		"internal/policy", "internal/wallet", "internal/session", "internal/upstream", "internal/intercept",
