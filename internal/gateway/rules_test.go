@@ -56,6 +56,19 @@ func TestTo_AgreesWithWhereTheMessageGoes(t *testing.T) {
 	}
 }
 
+// What intercept lets through to no gateway, a gateway would deny as well.
+func TestAddress_WithTwoReadingsIsADenial(t *testing.T) {
+	b := newBench(t, none(policy.TransportNone), answering(200, "text/xml", add11))
+	r := b.request(add11)
+	r.URL.Path = "/wsrf/services/CounterService;x"
+	w := httptest.NewRecorder()
+	b.gateway.Serve(w, r, b.callOf(r.URL))
+	want(t, w, 500, "denied by rule path: ")
+	if strings.Contains(w.Body.String(), "policy:") || !b.service.untouched() {
+		t.Errorf("answer %s", w.Body)
+	}
+}
+
 func TestProfile_WeakAlgorithmsBelongToRoutesThatNameThem(t *testing.T) {
 	b := newBench(t)
 	for _, test := range []struct {
