@@ -125,7 +125,7 @@ type Route struct {
 	KeepNamespaces []string           `yaml:"keep-namespaces" doc:"namespaces whose unsigned bindings a reply may use"`
 	Peer           []DN               `yaml:"peer" doc:"subjects that may answer, /C=../CN=..; default: the target's host"`
 
-	AllowMD5    bool `yaml:"allow-md5" def:"false" doc:"believe MD5 signatures in the service's chain"`
+	AllowMD5    bool `yaml:"allow-md5" def:"false" doc:"believe MD5 in the service's chain and signatures"`
 	AllowRSA512 bool `yaml:"allow-rsa-512" def:"false" doc:"believe RSA keys of 512 bits in the service's chain"`
 	Loopback    bool `yaml:"loopback" def:"false" doc:"the target may be a loopback address"`
 	LinkLocal   bool `yaml:"link-local" def:"false" doc:"the target may be a link-local address"`
