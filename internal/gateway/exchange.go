@@ -107,9 +107,12 @@ func (x *exchange) decide(c policy.Call) error {
 // wsa:To. On a reverse route an engine writes the address that it knows, which is ours; the service gets its own.
 func (x *exchange) toAgrees() error {
 	u, err := url.Parse(x.to)
-	isURL := err == nil && (u.Scheme == "http" || u.Scheme == "https")
-	if !isURL || slices.ContainsFunc(dialects, func(d string) bool { return x.to == soap.Anonymous(d) }) {
+	isName := err == nil && u.Scheme != "http" && u.Scheme != "https"
+	if isName || slices.ContainsFunc(dialects, func(d string) bool { return x.to == soap.Anonymous(d) }) {
 		return nil
+	}
+	if err != nil {
+		return &policy.Denied{Rule: "to-agreement", Reason: fmt.Sprintf("wsa:To, %.200q, cannot be read as an address", x.to)}
 	}
 	to, err := policy.Normalise(u)
 	switch {

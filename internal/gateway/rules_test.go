@@ -29,6 +29,7 @@ func TestTo_AgreesWithWhereTheMessageGoes(t *testing.T) {
 		{"another service", "TARGET/wsrf/services/Other", intercept.Forward, false},
 		{"another service on another host", "http://x/wsrf/services/Other", intercept.Forward, false},
 		{"a climbing path", "TARGET/wsrf/services/a/../Other", intercept.Forward, false},
+		{"an address that cannot be read", "http://x/wsrf/services/Other%zz", intercept.Forward, false},
 		{"an ambiguous path", "TARGET/wsrf/services/Other;x/..%2fCounterService", intercept.Forward, false},
 		{"our own address on a reverse route", "http://localhost:8182/counter", intercept.Reverse, true},
 		{"another service on a reverse route", "TARGET/wsrf/services/Other", intercept.Reverse, false},
