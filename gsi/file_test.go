@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -231,7 +232,7 @@ func TestFile_AllowGroupReadIsForMountedSecrets(t *testing.T) {
 	u := user(t, "Jane", noon.AddDate(1, 0, 0))
 	dir := t.TempDir()
 	for mode, ok := range map[os.FileMode]bool{0o640: true, 0o440: true, 0o600: true, 0o660: false, 0o644: false} {
-		path := writeFile(t, filepath.Join(dir, "proxy"), append(certPEM(u.Chain...), keyPEM(t, u)...), 0o600)
+		path := writeFile(t, filepath.Join(dir, fmt.Sprintf("proxy%o", mode)), append(certPEM(u.Chain...), keyPEM(t, u)...), 0o600)
 		os.Chmod(path, mode)
 		_, err := ProxyFile(path, FileOptions{AllowGroupRead: true, Now: clock(noon)}).Credential(t.Context())
 		if (err == nil) != ok {
