@@ -38,12 +38,6 @@ func ParseContentType(v string) (version Version, action string, multipart bool,
 	return version, action, true, err
 }
 
-// IsMultipart reports whether a Content-Type is multipart/related.
-func IsMultipart(contentType string) bool {
-	t, err := parseMedia(contentType)
-	return err == nil && t.name == typeRelated
-}
-
 // media is a media type with its parameters; the zero value is one that was not given.
 type media struct {
 	name   string

@@ -31,16 +31,6 @@ func (n *Node) Attr(space, local string) string {
 	return ""
 }
 
-// HasAttr reports whether the attribute is there.
-func (n *Node) HasAttr(space, local string) bool {
-	for _, a := range n.Attrs {
-		if a.Name == (Name{space, local}) {
-			return true
-		}
-	}
-	return false
-}
-
 // Child gives the first child of that name, nil where there is none.
 func (n *Node) Child(space, local string) *Node {
 	for _, c := range n.Children {

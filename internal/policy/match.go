@@ -141,17 +141,6 @@ func (p *Policy) addMount(m Mount) error {
 	return nil
 }
 
-// Mounted finds the route at a normalised listen path, and the target's path that it stands for.
-func (p *Policy) Mounted(path string) (r *Route, target string, ok bool) {
-	for _, m := range p.mounts {
-		if !matches(m.path, m.prefix, path) {
-			continue
-		}
-		return m.route, m.route.Target.Path + strings.TrimPrefix(path, m.path), true
-	}
-	return nil, "", false
-}
-
 // find gives the route for a call, or the reason why there is none. Whatever way a call comes, the route is the one
 // that is most specific for the address at which it will arrive: a wider route that upgrades, or is mounted, opens no
 // way around a narrower one.

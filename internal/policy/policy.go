@@ -42,7 +42,7 @@ func (n Name) String() string {
 }
 
 // Call is what is known of one exchange before anything is sent. It is computed once (NewCall does the address) and
-// never changed. For the form Reverse the address is the target's, as Mounted gives it.
+// never changed. For the form Reverse the address is the target's, as the listen path stands for it.
 type Call struct {
 	Form     string // Forward, Connect or Reverse
 	Method   string

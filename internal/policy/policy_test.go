@@ -271,24 +271,6 @@ func TestOpens_OnlyWhereAnHTTPSRouteLeads(t *testing.T) {
 	}
 }
 
-func TestMounted_TranslatesTheListenPath(t *testing.T) {
-	p := site(t)
-	for _, tc := range []struct{ path, route, want string }{
-		{"/grid/CounterService", "grid", "/wsrf/services/CounterService"},
-		{"/grid/", "grid", "/wsrf/services/"},
-		{"/grid/one/x", "private", "/wsrf/services/private/x"},
-		{"/plain", "plain", "/s"},
-		{"/plain/x", "", ""},
-		{"/grid", "", ""},
-		{"/", "", ""},
-	} {
-		r, path, ok := p.Mounted(tc.path)
-		if ok != (tc.route != "") || ok && (r.Name != tc.route || path != tc.want) {
-			t.Errorf("%s: %v %s %v", tc.path, r, path, ok)
-		}
-	}
-}
-
 func TestUpstream_SendsWhatWasChecked(t *testing.T) {
 	p := site(t)
 	c := call(t, "http://GRID.example.org:8443/wsrf/%73ervices/a%20b%C3%A9", nil)

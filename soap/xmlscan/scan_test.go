@@ -198,7 +198,7 @@ func TestScanner_ReadsElementsWithTheScopeAround(t *testing.T) {
 		if err != nil || !strings.Contains(got, "p c {urn:q}") || !strings.Contains(got, `"x"`) {
 			t.Errorf("%v %s", err, got)
 		}
-		if _, xml := e.Inherited(); len(xml) != 1 || xml[0] != (xmlscan.XMLAttr{Local: "lang", Value: "de"}) {
+		if xml := e.Inherited(); len(xml) != 1 || xml[0] != (xmlscan.XMLAttr{Local: "lang", Value: "de"}) {
 			t.Errorf("inherits %v", xml)
 		}
 	}

@@ -123,8 +123,8 @@ func hasXMLAttr(attrs []Attr, local string) bool {
 	return false
 }
 
-// Inherited are the bindings and xml: attributes that came with the scope of NewElement.
-func (s *Scanner) Inherited() (bindings int, xml []XMLAttr) { return s.outer, s.inherit }
+// Inherited are the xml: attributes that came with the scope of NewElement.
+func (s *Scanner) Inherited() []XMLAttr { return s.inherit }
 
 // URI is the namespace name behind n.
 func (s *Scanner) URI(n NS) string { return s.uris[n] }

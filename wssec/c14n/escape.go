@@ -91,18 +91,25 @@ func (c *writer) textRefs(b []byte) {
 func (c *writer) textChars(ref []byte) {
 	var buf [utf8.UTFMax]byte
 	for _, ch := range xmlscan.AppendText(buf[:0], ref) {
-		switch ch {
-		case '&':
-			c.str("&amp;")
-		case '<':
-			c.str("&lt;")
-		case '>':
-			c.str("&gt;")
-		case '\r':
+		if ch == '\r' {
 			c.str("&#xD;")
-		default:
-			c.byte(ch)
+		} else {
+			c.textByte(ch)
 		}
+	}
+}
+
+// textByte writes a byte of text, markup escaped.
+func (c *writer) textByte(b byte) {
+	switch b {
+	case '&':
+		c.str("&amp;")
+	case '<':
+		c.str("&lt;")
+	case '>':
+		c.str("&gt;")
+	default:
+		c.byte(b)
 	}
 }
 
@@ -115,14 +122,9 @@ func (c *writer) escape(b []byte) {
 			return
 		}
 		c.raw(b[:i])
-		switch b[i] {
-		case '&':
-			c.str("&amp;")
-		case '<':
-			c.str("&lt;")
-		case '>':
-			c.str("&gt;")
-		case '\r':
+		if b[i] != '\r' {
+			c.textByte(b[i])
+		} else {
 			c.byte('\n')
 			if i+1 < len(b) && b[i+1] == '\n' {
 				i++

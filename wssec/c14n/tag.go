@@ -155,7 +155,7 @@ func (c *writer) attributes(apex bool) {
 
 // inherit adds the xml: attributes of the elements around the apex (Canonical XML 1.0, section 2.4).
 func (c *writer) inherit() {
-	_, xml := c.s.Inherited()
+	xml := c.s.Inherited()
 	own := len(c.s.Attrs)
 	for _, x := range xml {
 		if !hasXML(c.s.Attrs[:own], x.Local) {
