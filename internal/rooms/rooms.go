@@ -77,6 +77,7 @@ var Table = []Room{
 		"soap", "soap/xmlscan", "gsi", "trust", "wssec", "internal/policy", "internal/config", "internal/store", "internal/wallet",
 		"internal/session", "internal/upstream", "internal/intercept", "internal/intercept/ca", "internal/gateway", "internal/admin",
 	}, "config to objects; never what is for tests"},
+	{"internal/doctor", []string{"gsi", "trust", "voms", "myproxy", "internal/config"}, "the doctor looks and touches nothing"},
 
 	{"internal/gridtest", []string{Public, "internal/gridtest/countersoap"}, "the strict stand-in shares nothing internal with what it tests"},
 	{"internal/gridtest/countersoap", nil, "generated stubs play the engine"},
