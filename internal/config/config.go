@@ -46,6 +46,7 @@ type Config struct {
 	Trust       Trust                 `yaml:"trust" doc:"whom the gateway believes"`
 	CA          CA                    `yaml:"ca" doc:"the local CA with which CONNECT tunnels are opened; without it CONNECT is refused"`
 	Credentials map[string]Credential `yaml:"credentials" doc:"the users' credentials by name"`
+	Blocked     []DN                  `yaml:"blocked" doc:"subjects in whose name no call goes out from now on: of a user, or of one proxy"`
 	Routes      map[string]Route      `yaml:"routes" need:"true" doc:"the destinations by name; what no route names is denied"`
 	Reverse     Reverse               `yaml:"reverse" doc:"listen paths for engines that cannot use a proxy"`
 	Limits      Limits                `yaml:"limits" doc:"bounds on a message; beyond one it is refused with a fault that names it"`
@@ -108,6 +109,8 @@ type Credential struct {
 	PassphraseFile Path `yaml:"passphrase-file" doc:"file with the passphrase of pkcs12, mode 0600"`
 	Discover       bool `yaml:"discover" def:"false" doc:"look where grid tools do: X509_USER_PROXY, then /tmp/x509up_u<uid>"`
 	AllowGroupRead bool `yaml:"allow-group-read" def:"false" doc:"the files may be group-readable (a mounted secret)"`
+
+	MaxLifetime time.Duration `yaml:"max-lifetime" doc:"refuse a credential that is valid for longer than this from now; default: any"`
 }
 
 // Route is one destination. See policy.Route for what each key does.

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -69,6 +70,44 @@ func (d *discovered) found() (*gsi.File, error) {
 	return f, nil
 }
 
+// bounded refuses a credential that the operator does not want used: nobody can revoke a proxy, so one that lives for
+// too long is not taken, and a subject can be blocked here at once.
+type bounded struct {
+	gsi.Source
+	name        string
+	maxLifetime time.Duration // 0: any
+	blocked     []config.DN
+	now         func() time.Time
+}
+
+func (b *bounded) Credential(ctx context.Context) (*gsi.Credential, error) {
+	c, err := b.Source.Credential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, cert := range c.Chain {
+		subject, err := gsi.ParseName(cert.RawSubject)
+		if err != nil {
+			return nil, b.refuse("a name in its chain is not understood", "name another credential")
+		}
+		if slices.ContainsFunc(b.blocked, func(dn config.DN) bool { return subject.EqualDN(string(dn)) }) {
+			return nil, b.refuse(subject.OneLine()+" is blocked in the config", "ask the gateway's operator")
+		}
+	}
+	if left := c.NotAfter().Sub(b.now()); b.maxLifetime > 0 && left > b.maxLifetime {
+		return nil, b.refuse(fmt.Sprintf("it is valid for another %s, and its max-lifetime is %s", left.Round(time.Second), b.maxLifetime),
+			fmt.Sprintf("make a proxy that ends sooner: gsigw proxy init --hours %d", max(1, int(b.maxLifetime.Hours()))))
+	}
+	return c, nil
+}
+
+func (b *bounded) refuse(reason, remedy string) error {
+	return &gsi.UnusableError{Source: "credentials." + b.name, Reason: errors.New(reason), Remedy: remedy}
+}
+
+// Problem is that of the source.
+func (b *bounded) Problem() error { return gsi.ProblemOf(b.Source) }
+
 // sources makes the credentials of the config. Those whose entry is as it was before keep their state, so that a file
 // that became unreadable leaves the credential in use that it held.
 func (w *wiring) sources(before *wiring) error {
@@ -81,7 +120,8 @@ func (w *wiring) sources(before *wiring) error {
 				return fmt.Errorf("daemon: credentials.%s: %w", name, err)
 			}
 		}
-		w.sourceOf[entry], w.named[name] = s, s
+		w.sourceOf[entry] = s
+		w.named[name] = &bounded{s, name, entry.MaxLifetime, w.config.Blocked, w.now}
 	}
 	return nil
 }
