@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Discover finds the credential that the grid tools would use: X509_USER_PROXY,
@@ -13,9 +14,19 @@ import (
 // cannot be used, so that nobody speaks under another name than he set. Why of
 // the result says which it was.
 func Discover(o FileOptions) (*File, error) {
-	home, _ := os.UserHomeDir()
-	return place{os.Getenv, os.Geteuid(), "/tmp", home}.discover(o)
+	return here().discover(o)
 }
+
+// UserCredential finds the end-entity credential that grid-proxy-init would make
+// a proxy of: the certificate and key that X509_USER_CERT and X509_USER_KEY name,
+// each usercert.pem and userkey.pem in ~/.globus if the variable is not set, else
+// usercred.p12 there. A certificate whose name holds ".p12" is PKCS#12. Locked
+// files are opened with the Passphrase of the options.
+func UserCredential(o FileOptions) (*File, error) { return here().userCredential(o) }
+
+// ProxyPath returns where a proxy is written and looked for: X509_USER_PROXY, or
+// /tmp/x509up_u and the effective user id.
+func ProxyPath() string { return here().proxyPath() }
 
 // place is where Discover looks.
 type place struct {
@@ -23,6 +34,43 @@ type place struct {
 	uid  int
 	tmp  string
 	home string
+}
+
+func here() place {
+	home, _ := os.UserHomeDir()
+	return place{os.Getenv, os.Geteuid(), "/tmp", home}
+}
+
+func (p place) proxyPath() string {
+	if named := p.env("X509_USER_PROXY"); named != "" {
+		return named
+	}
+	return filepath.Join(p.tmp, fmt.Sprintf("x509up_u%d", p.uid))
+}
+
+func (p place) userCredential(o FileOptions) (*File, error) {
+	cert, key := p.env("X509_USER_CERT"), p.env("X509_USER_KEY")
+	inGlobus := func(name string) string { return filepath.Join(p.home, ".globus", name) }
+	why := "it is the certificate in ~/.globus"
+	switch {
+	case strings.Contains(cert, ".p12"):
+		return found(PKCS12File(cert, "", o), "X509_USER_CERT names it"), nil
+	case cert != "" && key != "":
+		return found(PairFile(cert, key, o), "X509_USER_CERT and X509_USER_KEY name it"), nil
+	case cert != "" && p.home != "":
+		return found(PairFile(cert, inGlobus("userkey.pem"), o), "X509_USER_CERT names it, the key is the one in ~/.globus"), nil
+	case key != "" && p.home != "":
+		return found(PairFile(inGlobus("usercert.pem"), key, o), "X509_USER_KEY names the key, the certificate is the one in ~/.globus"), nil
+	case p.home != "" && (exists(inGlobus("usercert.pem")) || exists(inGlobus("userkey.pem"))):
+		return found(PairFile(inGlobus("usercert.pem"), inGlobus("userkey.pem"), o), why), nil
+	case p.home != "" && exists(inGlobus("usercred.p12")):
+		return found(PKCS12File(inGlobus("usercred.p12"), "", o), why), nil
+	}
+	return nil, &UnusableError{
+		Source: "X509_USER_CERT and X509_USER_KEY, ~/.globus",
+		Reason: errors.New("nothing is there"),
+		Remedy: "put usercert.pem and userkey.pem (mode 0600) into ~/.globus, or usercred.p12, or set the variables",
+	}
 }
 
 func (p place) discover(o FileOptions) (*File, error) {

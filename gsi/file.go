@@ -38,6 +38,19 @@ type FileOptions struct {
 	// as Kubernetes mounts a secret. It is for one file, by name.
 	AllowGroupRead bool
 	Now            func() time.Time // nil: the time of day
+
+	// Passphrase gives what opens a file: a locked key, or a PKCS#12 file
+	// without a file for its passphrase. It is asked once for a read, and only
+	// when the file is locked; nil means that nobody can be asked.
+	Passphrase func(file string) ([]byte, error)
+}
+
+// passphraseOf is the passphrase of one file, for [ParsePEMWith].
+func (o FileOptions) passphraseOf(file string) func() ([]byte, error) {
+	if o.Passphrase == nil {
+		return nil
+	}
+	return func() ([]byte, error) { return o.Passphrase(file) }
 }
 
 // File is a Source that reads files and reads them again when they change. A
@@ -65,7 +78,7 @@ func ProxyFile(path string, o FileOptions) *File {
 		if err != nil {
 			return nil, []fileStamp{stamp}, err
 		}
-		c, err := ParsePEM(data)
+		c, err := ParsePEMWith(data, o.passphraseOf(path))
 		return c, []fileStamp{stamp}, err
 	}
 	return f
@@ -84,14 +97,18 @@ func PairFile(certPath, keyPath string, o FileOptions) *File {
 		if certPath == keyPath {
 			keyData = nil
 		}
-		c, err := ParsePEM(slices.Concat(certData, []byte("\n"), keyData))
+		c, err := ParsePEMWith(slices.Concat(certData, []byte("\n"), keyData), o.passphraseOf(keyPath))
 		return c, stamps, err
 	}
 	return f
 }
 
-// PKCS12File reads a PKCS#12 file; the passphrase is the first line of another.
+// PKCS12File reads a PKCS#12 file; the passphrase is the first line of another,
+// or with no name for that ("") what the options give.
 func PKCS12File(path, passphrasePath string, o FileOptions) *File {
+	if passphrasePath == "" {
+		return askedPKCS12File(path, o)
+	}
 	f := &File{name: path, paths: []string{path, passphrasePath}, options: o}
 	f.read = func() (*Credential, []fileStamp, error) {
 		data, stamp, err := readFile(path, true, o)
@@ -102,6 +119,23 @@ func PKCS12File(path, passphrasePath string, o FileOptions) *File {
 		}
 		c, err := ParsePKCS12(data, pass)
 		return c, stamps, err
+	}
+	return f
+}
+
+func askedPKCS12File(path string, o FileOptions) *File {
+	f := &File{name: path, paths: []string{path}, options: o}
+	f.read = func() (*Credential, []fileStamp, error) {
+		data, stamp, err := readFile(path, true, o)
+		if err != nil {
+			return nil, []fileStamp{stamp}, err
+		}
+		pass, err := ask(o.passphraseOf(path))
+		if err != nil {
+			return nil, []fileStamp{stamp}, err
+		}
+		c, err := ParsePKCS12(data, pass)
+		return c, []fileStamp{stamp}, err
 	}
 	return f
 }
@@ -118,7 +152,7 @@ func ParsePKCS12(data, passphrase []byte) (*Credential, error) {
 	line, _, _ := strings.Cut(string(passphrase), "\n")
 	key, leaf, more, err := pkcs12.DecodeChain(data, strings.TrimSuffix(line, "\r"))
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		return nil, errors.New("gsi: the passphrase does not open the PKCS#12 file")
+		return nil, ErrPassphrase
 	}
 	if err != nil {
 		return nil, fmt.Errorf("gsi: the PKCS#12 file does not parse: %w", err)
@@ -203,6 +237,10 @@ func remedy(err error) string {
 		return "make one with grid-proxy-init, or name another file"
 	case errors.Is(err, ErrExpired):
 		return "renew it, for instance with grid-proxy-init"
+	case errors.Is(err, ErrPassphrase):
+		return "give the passphrase that it was locked with"
+	case errors.Is(err, ErrEncryptedKey):
+		return "unlock it, or name another"
 	case errors.Is(err, ErrPKCS12):
 		return "name it as PKCS#12, with the file of its passphrase"
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -30,41 +31,34 @@ type Limits struct {
 	Lifetime time.Duration // from Now; cut to the issuer's own
 	PathLen  *int          // how many proxies may follow; nil: any number
 	Policy   *Policy       // for the restricted types, and only for them
-	Digest   crypto.Hash   // SHA-256, or SHA-1 for stock GT4; 0 means SHA-256
+	Digest   crypto.Hash   // SHA-256, SHA-384, SHA-512, or SHA-1 for stock GT4; 0 means SHA-256
 	Now      time.Time     // zero: the time of day
-	KeyType  KeyType       // of the key that NewProxy makes
+
+	// Extensions go into the certificate as they are: VOMS attribute
+	// certificates, say. Critical ones are refused, and those that Mint writes.
+	Extensions []pkix.Extension
+
+	// What key NewProxy takes: Key if there is one, from a [KeyPool] for
+	// instance, or a new one of KeyType and, for RSA, of Bits.
+	Key     crypto.Signer
+	KeyType KeyType
+	Bits    int // 1024 to 8192; 0 means 2048
 }
 
-// KeyType is a kind of key to make.
-type KeyType int
-
-// The keys that NewProxy makes. Stock GT4 takes RSA only.
-const (
-	RSA2048 KeyType = iota
-	P256
-)
-
-// NewProxy makes a key and a proxy certificate over it.
+// NewProxy makes a proxy certificate, and a key for it unless the limits hold one.
 func NewProxy(issuer *Credential, l Limits) (*Credential, error) {
-	key, err := newKey(l.KeyType)
-	if err != nil {
-		return nil, err
+	key := l.Key
+	if key == nil {
+		var err error
+		if key, err = newKey(l.KeyType, l.Bits); err != nil {
+			return nil, err
+		}
 	}
 	chain, err := Mint(issuer, key.Public(), l)
 	if err != nil {
 		return nil, err
 	}
 	return &Credential{Chain: chain, Key: key}, nil
-}
-
-func newKey(t KeyType) (crypto.Signer, error) {
-	switch t {
-	case RSA2048:
-		return rsa.GenerateKey(rand.Reader, 2048)
-	case P256:
-		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	}
-	return nil, fmt.Errorf("gsi: no key type %d", t)
 }
 
 // Mint signs a proxy certificate over a public key and returns the chain, leaf
@@ -102,14 +96,17 @@ func Mint(issuer *Credential, subject crypto.PublicKey, l Limits) ([]*x509.Certi
 func checkSubjectKey(key crypto.PublicKey) error {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if bits := k.N.BitLen(); bits < 1024 || bits > 8192 {
-			return fmt.Errorf("gsi: mint: an RSA key of %d bits; 1024 to 8192 are taken", bits)
+		if err := checkBits(k.N.BitLen()); err != nil {
+			return fmt.Errorf("gsi: mint: %w", err)
 		}
 		return nil
 	case *ecdsa.PublicKey:
-		return nil
+		switch k.Curve {
+		case elliptic.P256(), elliptic.P384(), elliptic.P521():
+			return nil
+		}
 	}
-	return fmt.Errorf("gsi: mint: a key of type %T; RSA and ECDSA are taken", key)
+	return fmt.Errorf("gsi: mint: a key of type %T; RSA and ECDSA on P-256, P-384 or P-521 are believed", key)
 }
 
 // proxyKind decides the type of the proxy, and refuses what its issuer may not
@@ -194,6 +191,10 @@ func proxyTemplate(issuer *Credential, kind ProxyType, l Limits) (*x509.Certific
 		}
 		t.ExtraExtensions = []pkix.Extension{e}
 	}
+	if err := checkExtensions(l.Extensions); err != nil {
+		return nil, err
+	}
+	t.ExtraExtensions = append(t.ExtraExtensions, l.Extensions...)
 	return t, nil
 }
 
@@ -256,19 +257,62 @@ func validity(issuer *Credential, l Limits) (from, to time.Time, err error) {
 	return from, to, nil
 }
 
-func signatureAlgorithm(key crypto.PublicKey, digest crypto.Hash) (x509.SignatureAlgorithm, error) {
-	_, ec := key.(*ecdsa.PublicKey)
-	switch {
-	case digest == crypto.SHA1 && ec:
-		return x509.ECDSAWithSHA1, nil
-	case digest == crypto.SHA1:
-		return x509.SHA1WithRSA, nil
-	case (digest == crypto.SHA256 || digest == 0) && ec:
-		return x509.ECDSAWithSHA256, nil
-	case digest == crypto.SHA256 || digest == 0:
-		return x509.SHA256WithRSA, nil
+// written are the extensions that Mint decides on, and those that RFC 3820, section 3.7, keeps out of a proxy.
+var written = []asn1.ObjectIdentifier{
+	OIDProxyCertInfo, OIDDraftProxyCertInfo,
+	{2, 5, 29, 15}, {2, 5, 29, 37}, // key usage, extended key usage
+	{2, 5, 29, 17}, {2, 5, 29, 18}, // subject and issuer alternative name
+	{2, 5, 29, 19}, // basic constraints
+}
+
+func checkExtensions(extensions []pkix.Extension) error {
+	var seen []asn1.ObjectIdentifier
+	for _, e := range extensions {
+		is := e.Id.Equal
+		switch {
+		case len(e.Id) == 0:
+			return errors.New("gsi: mint: an extension without an OID")
+		case e.Critical:
+			return fmt.Errorf("gsi: mint: the extension %s is critical: whoever does not know it would refuse the proxy", e.Id)
+		case slices.ContainsFunc(written, is):
+			return fmt.Errorf("gsi: mint: the extension %s is not to be given: the other limits decide on it", e.Id)
+		case slices.ContainsFunc(seen, is):
+			return fmt.Errorf("gsi: mint: the extension %s is given twice: put both values into one", e.Id)
+		}
+		seen = append(seen, e.Id)
 	}
-	return 0, fmt.Errorf("gsi: mint: no proxies are signed with %v: take SHA-256, or SHA-1 for stock GT4", digest)
+	return nil
+}
+
+type signing struct {
+	ec     bool
+	digest crypto.Hash
+}
+
+var signatureAlgorithms = map[signing]x509.SignatureAlgorithm{
+	{false, crypto.SHA1}:   x509.SHA1WithRSA,
+	{false, crypto.SHA256}: x509.SHA256WithRSA,
+	{false, crypto.SHA384}: x509.SHA384WithRSA,
+	{false, crypto.SHA512}: x509.SHA512WithRSA,
+	{true, crypto.SHA1}:    x509.ECDSAWithSHA1,
+	{true, crypto.SHA256}:  x509.ECDSAWithSHA256,
+	{true, crypto.SHA384}:  x509.ECDSAWithSHA384,
+	{true, crypto.SHA512}:  x509.ECDSAWithSHA512,
+}
+
+func signatureAlgorithm(key crypto.PublicKey, digest crypto.Hash) (x509.SignatureAlgorithm, error) {
+	if digest == 0 {
+		digest = crypto.SHA256
+	}
+	_, ec := key.(*ecdsa.PublicKey)
+	if _, ok := key.(*rsa.PublicKey); !ok && !ec {
+		return 0, fmt.Errorf("gsi: mint: the issuer's key is of type %T; proxies signed with RSA or ECDSA are believed", key)
+	}
+	algorithm, ok := signatureAlgorithms[signing{ec, digest}]
+	if !ok {
+		return 0, fmt.Errorf("gsi: mint: no proxies are signed with %v: take SHA-256, SHA-384, SHA-512, or SHA-1 for stock GT4", digest)
+	}
+	return algorithm, nil
 }
 
 // appendCN adds one RDN to the DER of a name and leaves its bytes as they are,

@@ -178,7 +178,7 @@ func TestMint_Refuses(t *testing.T) {
 		"no such type":               {pki.User, gsi.Limits{Type: "rfc/unlimited"}, "no proxy type"},
 		"under a CA":                 {ca, gsi.Limits{}, "a CA issues"},
 		"MD5":                        {pki.User, gsi.Limits{Digest: crypto.MD5}, "SHA-256"},
-		"SHA-512":                    {pki.User, gsi.Limits{Digest: crypto.SHA512}, "SHA-256"},
+		"SHA-224":                    {pki.User, gsi.Limits{Digest: crypto.SHA224}, "SHA-256"},
 		"policy without restriction": {pki.User, gsi.Limits{Policy: &gsi.Policy{Language: asn1.ObjectIdentifier{1, 2}}}, "policy"},
 		"restriction without policy": {pki.User, gsi.Limits{Type: gsi.RFCRestricted}, "policy"},
 		"restricted to everything":   {pki.User, gsi.Limits{Type: gsi.RFCRestricted, Policy: &gsi.Policy{Language: gsi.OIDInheritAll}}, "policy"},

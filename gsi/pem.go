@@ -3,24 +3,23 @@ package gsi
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"unicode/utf8"
 )
 
-// ErrEncryptedKey says that a key is locked with a passphrase.
-var ErrEncryptedKey = errors.New("gsi: the key is encrypted with a passphrase, which is not taken here: make a proxy with grid-proxy-init, or write the key in clear (mode 0600) with openssl pkey")
-
 // ParsePEM reads a credential from PEM blocks in any order: the certificates
-// and one key, PKCS#1, PKCS#8 or EC. The leaf is the certificate of the key.
-func ParsePEM(data []byte) (*Credential, error) {
-	certs, key, err := pemBlocks(data)
+// and one key, PKCS#1, PKCS#8 or SEC 1. The leaf is the certificate of the key.
+// A locked key is [ErrEncryptedKey].
+func ParsePEM(data []byte) (*Credential, error) { return ParsePEMWith(data, nil) }
+
+// ParsePEMWith is ParsePEM for a key that may be locked: in OpenSSL's old form
+// (DEK-Info) or as encrypted PKCS#8. It asks for the passphrase when, and only
+// when, there is one to give; one that does not fit is [ErrPassphrase].
+func ParsePEMWith(data []byte, passphrase func() ([]byte, error)) (*Credential, error) {
+	certs, key, err := pemBlocks(data, passphrase)
 	if err != nil {
 		return nil, err
 	}
@@ -76,54 +75,26 @@ func isPKCS12(data []byte) bool {
 	return len(data) > header && bytes.HasPrefix(data[header:], []byte{2, 1, 3})
 }
 
-func pemBlocks(data []byte) ([]*x509.Certificate, crypto.Signer, error) {
+func pemBlocks(data []byte, passphrase func() ([]byte, error)) ([]*x509.Certificate, crypto.Signer, error) {
 	certs, err := ParseCertificates(data)
 	if err != nil {
 		return nil, nil, err
 	}
-	var key crypto.Signer
+	var found *pem.Block
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		found, err := parseKey(block)
-		if err != nil {
-			return nil, nil, err
-		}
-		if found != nil && key != nil {
-			return nil, nil, errors.New("gsi: two private keys in the file")
+		if !isKey(block) {
+			continue
 		}
 		if found != nil {
-			key = found
+			return nil, nil, errors.New("gsi: two private keys in the file")
 		}
+		found = block
 	}
-	return certs, key, nil
-}
-
-// parseKey returns nil for a block that is not a key. Errors leave out what the
-// parser says, since that may quote the key.
-func parseKey(block *pem.Block) (crypto.Signer, error) {
-	var key any
-	var err error
-	switch block.Type {
-	case "RSA PRIVATE KEY", "EC PRIVATE KEY":
-		if block.Headers["DEK-Info"] != "" {
-			return nil, ErrEncryptedKey
-		}
-		if block.Type == "RSA PRIVATE KEY" {
-			key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-		} else {
-			key, err = x509.ParseECPrivateKey(block.Bytes)
-		}
-	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "ENCRYPTED PRIVATE KEY":
-		return nil, ErrEncryptedKey
-	default:
-		return nil, nil
+	if found == nil {
+		return certs, nil, nil
 	}
-	signer, ok := key.(crypto.Signer)
-	if err != nil || !ok {
-		return nil, fmt.Errorf("gsi: the %s does not parse: write it again with openssl pkey", block.Type)
-	}
-	return signer, nil
+	key, err := parseKey(found, passphrase)
+	return certs, key, err
 }
 
 // assemble puts the certificates in order, from the key's up to the one below
@@ -157,73 +128,6 @@ func issuerOf(cert *x509.Certificate, among []*x509.Certificate) *x509.Certifica
 		if bytes.Equal(c.RawSubject, cert.RawIssuer) && c != cert {
 			return c
 		}
-	}
-	return nil
-}
-
-// MarshalProxy writes a credential as proxy files hold it: the leaf, its key in
-// PKCS#1 (GT4 reads no other) or SEC 1, then the chain.
-func MarshalProxy(c *Credential) ([]byte, error) {
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	key := &pem.Block{}
-	switch k := c.Key.(type) {
-	case *rsa.PrivateKey:
-		key.Type, key.Bytes = "RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(k)
-	case *ecdsa.PrivateKey:
-		der, err := x509.MarshalECPrivateKey(k)
-		if err != nil {
-			return nil, errors.New("gsi: the EC key is of a curve that has no name")
-		}
-		key.Type, key.Bytes = "EC PRIVATE KEY", der
-	default:
-		return nil, fmt.Errorf("gsi: a key of type %T cannot be written to a file", c.Key)
-	}
-	var out bytes.Buffer
-	for i, cert := range c.Chain {
-		pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})
-		if i == 0 {
-			pem.Encode(&out, key)
-		}
-	}
-	return out.Bytes(), nil
-}
-
-// WriteProxyFile writes a credential to path with mode 0600, all of it or
-// nothing: to a new file beside it that then takes its place.
-func WriteProxyFile(path string, c *Credential) (err error) {
-	data, err := MarshalProxy(c)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("gsi: write proxy: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("gsi: write proxy: %w", err)
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("gsi: write proxy: %w", err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("gsi: write proxy: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("gsi: write proxy: %w", err)
 	}
 	return nil
 }
