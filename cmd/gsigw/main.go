@@ -29,8 +29,10 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends us at once
-	c, err := root().ExecuteContextC(ctx)
-	return report(os.Stderr, c, err)
+	c := root()
+	c.SetArgs(gridDashes(c, os.Args[1:]))
+	used, err := c.ExecuteContextC(ctx)
+	return report(os.Stderr, used, err)
 }
 
 // The exit codes.

@@ -17,7 +17,7 @@ const gt4 = "../../wssec/testdata/gt4"
 // command runs gsigw in this process.
 func command(in io.Reader, out, errs io.Writer, args ...string) int {
 	c := root()
-	c.SetArgs(args)
+	c.SetArgs(gridDashes(c, args))
 	c.SetIn(in)
 	c.SetOut(out)
 	c.SetErr(errs)
