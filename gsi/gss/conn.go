@@ -3,10 +3,8 @@ package gss
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
@@ -16,7 +14,6 @@ import (
 const (
 	maxHandshake   = 1 << 20 // all the peer's handshake tokens together
 	maxEmptyTokens = 32      // in a row
-	lengthHeader   = 4
 	closeTimeout   = time.Second
 )
 
@@ -146,17 +143,15 @@ func (c *Conn) bound(ctx context.Context, exchange func() error) error {
 
 // handshake exchanges tokens until the context is established.
 func (c *Conn) handshake() error {
-	left := maxHandshake
-	var token []byte
 	if c.context.initiator {
 		if err := c.step(nil); err != nil {
 			return err
 		}
 	}
-	for !c.context.Established() {
-		var err error
-		if token, err = readToken(c.in, left); err != nil {
-			return fmt.Errorf("gss: handshake: %w", err)
+	for left := maxHandshake; !c.context.Established(); {
+		token, err := readToken(c.in, left)
+		if err != nil {
+			return err
 		}
 		left -= len(token)
 		if err := c.step(token); err != nil {
@@ -181,7 +176,7 @@ func (c *Conn) write(token []byte) error {
 		return nil
 	}
 	if _, err := c.raw.Write(token); err != nil {
-		return fmt.Errorf("gss: %w", err)
+		return fmt.Errorf("gss: send: %w", err)
 	}
 	return nil
 }
@@ -204,7 +199,7 @@ func (c *Conn) next(limit int) ([]byte, error) {
 	}
 	token, err := readToken(c.in, tokenLimit(limit))
 	if err != nil {
-		return nil, fmt.Errorf("gss: receive: %w", err)
+		return nil, err
 	}
 	message, err := c.context.Unwrap(token)
 	greeting := c.greeting && string(message) == "\x00"
@@ -218,49 +213,4 @@ func (c *Conn) next(limit int) ([]byte, error) {
 		return nil, ErrTooLong
 	}
 	return message, nil
-}
-
-// tokenLimit allows for what TLS adds to a message.
-func tokenLimit(limit int) int { return limit + limit/16 + 2*maxRecord }
-
-// readToken reads one TLS record, or the token that a length of four bytes announces.
-func readToken(r *bufio.Reader, limit int) ([]byte, error) {
-	header, err := r.Peek(recordHeader)
-	if err != nil {
-		return nil, unexpected(err)
-	}
-	n, err := tokenLength(header)
-	if err != nil {
-		return nil, err
-	}
-	if n > limit {
-		return nil, ErrTooLong
-	}
-	if !looksLikeRecord(header) {
-		r.Discard(lengthHeader)
-	}
-	token := make([]byte, n)
-	if _, err := io.ReadFull(r, token); err != nil {
-		return nil, unexpected(err)
-	}
-	return token, nil
-}
-
-func tokenLength(header []byte) (int, error) {
-	if looksLikeRecord(header) {
-		return recordLength(header)
-	}
-	n := binary.BigEndian.Uint32(header)
-	if n < recordHeader || n > maxToken {
-		return 0, fmt.Errorf("the peer does not speak GSI: it says %q", header)
-	}
-	return int(n), nil
-}
-
-// unexpected: only close_notify is an orderly end.
-func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

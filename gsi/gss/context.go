@@ -30,6 +30,7 @@
 //	for err == nil && !c.Established() {
 //		token, err = c.Step(exchange(token))
 //	}
+//	// With TLS 1.3 there is a last token, which has no answer. Then:
 //	sealed, err := c.Wrap(message)
 //
 // Nobody is trusted but by [Config.Trust], and nobody is talked to whom [Config.Authorize] does not know. crypto/x509
@@ -223,7 +224,7 @@ func (c *Context) Unwrap(token []byte) ([]byte, error) {
 		}
 		return nil, io.EOF
 	case err != nil && refusedByPeer(err):
-		return nil, c.fail(fmt.Errorf("gss: the peer refused us: %w", err))
+		return nil, c.fail(fmt.Errorf("gss: the peer refused us or our certificate: %w", err))
 	case err != nil:
 		return nil, c.fail(fmt.Errorf("gss: unwrap: %w", err))
 	case len(c.wire.out) > maxReply:

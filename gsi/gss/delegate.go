@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -23,6 +24,7 @@ const (
 const (
 	maxRequest   = 64 << 10
 	maxDelegated = 256 << 10
+	maxBits      = 8192 // as gsi.Mint: a signature by a longer one takes too long to check
 )
 
 // NewRequest makes the PKCS#10 request, in DER, by which a delegation asks for a proxy over the key. The name in it
@@ -43,6 +45,9 @@ func SignRequest(request []byte, issuer *gsi.Credential, limits gsi.Limits) ([]*
 	if err != nil {
 		return nil, fmt.Errorf("gss: delegation request: %w", err)
 	}
+	if key, ok := r.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxBits {
+		return nil, fmt.Errorf("gss: the delegation request is for an RSA key of %d bits; at most %d are taken", key.N.BitLen(), maxBits)
+	}
 	if err := r.CheckSignature(); err != nil {
 		return nil, fmt.Errorf("gss: the delegation request is not signed with its own key: %w", err)
 	}
@@ -60,7 +65,7 @@ func (c *Conn) sendFlag(ctx context.Context) error {
 	}
 	request, err := c.ReceiveUntil(ctx, maxRequest, wholeDER)
 	if err != nil {
-		return fmt.Errorf("gss: delegation request: %w", err)
+		return err
 	}
 	limits := *c.context.config.Delegate
 	if limits.Now.IsZero() {
@@ -85,7 +90,7 @@ func (c *Conn) receiveFlag(ctx context.Context) error {
 	flag, err := c.Receive(ctx, 1)
 	switch {
 	case err != nil:
-		return fmt.Errorf("gss: delegation flag: %w", err)
+		return err
 	case flag[0] == noDelegation:
 		return nil
 	case flag[0] != delegation:
@@ -112,7 +117,7 @@ func (c *Conn) acceptDelegation(ctx context.Context) error {
 	}
 	reply, err := c.ReceiveUntil(ctx, maxDelegated, wholeDER)
 	if err != nil {
-		return fmt.Errorf("gss: delegated certificate: %w", err)
+		return err
 	}
 	c.delegated, err = c.assemble(key, reply)
 	return err
