@@ -1,0 +1,3 @@
+package doctor
+
+func (v *visit) voms() {}
