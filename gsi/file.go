@@ -2,8 +2,6 @@ package gsi
 
 import (
 	"context"
-	"crypto"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"software.sslmate.com/src/go-pkcs12"
 )
 
 // ErrNoCredential is what every *UnusableError is.
@@ -145,23 +141,6 @@ func named(path string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", path, err)
-}
-
-// ParsePKCS12 reads a credential from PKCS#12; the first line of passphrase opens it.
-func ParsePKCS12(data, passphrase []byte) (*Credential, error) {
-	line, _, _ := strings.Cut(string(passphrase), "\n")
-	key, leaf, more, err := pkcs12.DecodeChain(data, strings.TrimSuffix(line, "\r"))
-	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		return nil, ErrPassphrase
-	}
-	if err != nil {
-		return nil, fmt.Errorf("gsi: the PKCS#12 file does not parse: %w", err)
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, errors.New("gsi: the PKCS#12 file holds a key of a kind that cannot sign")
-	}
-	return assemble(append([]*x509.Certificate{leaf}, more...), signer)
 }
 
 // Credential returns the credential in the files as they are now.

@@ -8,8 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-
-	"github.com/youmark/pkcs8"
 )
 
 // ErrEncryptedKey says that a key is locked and no passphrase can be asked for.
@@ -29,26 +27,41 @@ func isKey(block *pem.Block) bool {
 // parseKey reads the block of a key. Errors leave out what the parser says,
 // since that may quote the key.
 func parseKey(block *pem.Block, passphrase func() ([]byte, error)) (crypto.Signer, error) {
+	locked := block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != ""
 	der := block.Bytes
-	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
+	if locked {
 		pass, err := ask(passphrase)
 		if err != nil {
 			return nil, err
 		}
-		if block.Type == "ENCRYPTED PRIVATE KEY" {
-			return unlockPKCS8(der, pass)
-		}
-		//lint:ignore SA1019 it is how OpenSSL and GT4 lock keys; we never write it
-		if der, err = x509.DecryptPEMBlock(block, pass); err != nil {
-			return nil, ErrPassphrase
+		if der, err = unlock(block, pass); err != nil {
+			return nil, err
 		}
 	}
 	key, err := parseDER(block.Type, der)
 	signer, ok := key.(crypto.Signer)
-	if err != nil || !ok {
+	switch {
+	case err != nil && locked:
+		return nil, ErrPassphrase // one of 256 wrong ones leaves a padding that seems right
+	case err != nil || !ok:
 		return nil, fmt.Errorf("gsi: the %s does not parse: write it again with openssl pkey", block.Type)
 	}
 	return signer, nil
+}
+
+func unlock(block *pem.Block, passphrase []byte) ([]byte, error) {
+	if block.Type == "ENCRYPTED PRIVATE KEY" {
+		return unlockPKCS8(block.Bytes, passphrase)
+	}
+	//lint:ignore SA1019 OpenSSL and GT4 lock keys so, and we only read them
+	der, err := x509.DecryptPEMBlock(block, passphrase)
+	if errors.Is(err, x509.IncorrectPasswordError) {
+		return nil, ErrPassphrase
+	}
+	if err != nil {
+		return nil, fmt.Errorf("gsi: the DEK-Info of the %s is not one of DES, 3DES and AES in CBC mode, or does not fit its data: %s", block.Type, writeAgain)
+	}
+	return der, nil
 }
 
 func parseDER(blockType string, der []byte) (any, error) {
@@ -72,21 +85,6 @@ func ask(passphrase func() ([]byte, error)) ([]byte, error) {
 	return pass, nil
 }
 
-func unlockPKCS8(der, passphrase []byte) (crypto.Signer, error) {
-	if len(passphrase) == 0 {
-		return nil, ErrPassphrase
-	}
-	key, err := pkcs8.ParsePKCS8PrivateKey(der, passphrase)
-	if err != nil {
-		return nil, ErrPassphrase
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, errors.New("gsi: the key is of a kind that cannot sign")
-	}
-	return signer, nil
-}
-
 // MarshalKey writes a key as PEM in clear: PKCS#1 for RSA (GT4 reads no other),
 // SEC 1 for ECDSA.
 func MarshalKey(key crypto.Signer) ([]byte, error) {
@@ -104,7 +102,7 @@ func MarshalKey(key crypto.Signer) ([]byte, error) {
 }
 
 // MarshalEncryptedKey writes a key as PEM, locked with a passphrase: PKCS#8 with
-// PBES2, AES-256 in CBC mode under PBKDF2 with HMAC-SHA-256 (RFC 8018).
+// PBES2, AES-256-CBC under PBKDF2 with HMAC-SHA-256 (RFC 8018).
 func MarshalEncryptedKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	if len(passphrase) == 0 {
 		return nil, errors.New("gsi: an empty passphrase locks nothing: give one")
@@ -114,14 +112,12 @@ func MarshalEncryptedKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("gsi: a key of type %T cannot be written to a file", key)
 	}
-	der, err := pkcs8.MarshalPrivateKey(key, passphrase, &lock)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		return nil, errors.New("gsi: the key cannot be written as PKCS#8")
 	}
+	if der, err = lockPKCS8(der, passphrase); err != nil {
+		return nil, err
+	}
 	return pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), nil
-}
-
-var lock = pkcs8.Opts{
-	Cipher:  pkcs8.AES256CBC,
-	KDFOpts: pkcs8.PBKDF2Opts{SaltSize: 16, IterationCount: 100_000, HMACHash: crypto.SHA256},
 }

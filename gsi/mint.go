@@ -8,10 +8,8 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"time"
 )
@@ -24,10 +22,10 @@ const DefaultLifetime = 12 * time.Hour
 const backdate = 5 * time.Minute
 
 // Limits say what a minted proxy may do, and how it is made. The zero value
-// makes a proxy of the issuer's kind, RFC 3820 below an end entity, for
-// [DefaultLifetime].
+// makes a proxy with all rights of its issuer, of RFC 3820 below an end entity,
+// for [DefaultLifetime].
 type Limits struct {
-	Type     ProxyType     // empty: as the issuer's, "rfc" below an end entity
+	Type     ProxyType     // empty: of the issuer's family, limited if that is; "rfc" below an end entity
 	Lifetime time.Duration // from Now; cut to the issuer's own
 	PathLen  *int          // how many proxies may follow; nil: any number
 	Policy   *Policy       // for the restricted types, and only for them
@@ -112,16 +110,13 @@ func checkSubjectKey(key crypto.PublicKey) error {
 // proxyKind decides the type of the proxy, and refuses what its issuer may not
 // issue.
 func proxyKind(issuer *Credential, l Limits) (ProxyType, error) {
-	above, err := Classify(issuer.Leaf())
+	above, limited, err := kindOf(issuer)
 	if err != nil {
 		return "", err
 	}
 	kind := l.Type
 	if kind == "" {
-		kind = above
-		if above == EEC {
-			kind = RFC
-		}
+		kind = inherited(above, limited)
 	}
 	switch {
 	case !kind.valid() || kind == EEC:
@@ -132,7 +127,7 @@ func proxyKind(issuer *Credential, l Limits) (ProxyType, error) {
 		return "", errors.New("gsi: mint: the issuer's key usage lacks digitalSignature: nobody would believe its proxies")
 	case above != EEC && above.Family() != kind.Family():
 		return "", fmt.Errorf("gsi: mint: a proxy of type %q cannot follow one of type %q", kind, above)
-	case above.Limited() && !kind.Limited():
+	case limited && !kind.Limited():
 		return "", fmt.Errorf("gsi: mint: a proxy of type %q cannot follow a limited one", kind)
 	case kind.Restricted() != (l.Policy != nil):
 		return "", errors.New("gsi: mint: a policy goes with the restricted types, and only with them")
@@ -142,6 +137,29 @@ func proxyKind(issuer *Credential, l Limits) (ProxyType, error) {
 		return "", errors.New("gsi: mint: the language of a restricted proxy's policy is one of those with a type of their own")
 	}
 	return kind, checkPathLen(issuer.Chain)
+}
+
+// kindOf returns the kind of the leaf, and whether a proxy of the chain is
+// limited: none below it can undo that.
+func kindOf(c *Credential) (leaf ProxyType, limited bool, err error) {
+	types, err := proxyTypes(c.Chain)
+	if err != nil || len(types) == 0 {
+		return EEC, false, err
+	}
+	return types[0], slices.ContainsFunc(types, ProxyType.Limited), nil
+}
+
+// inherited is the kind of a proxy when nobody names one. Rights that a policy
+// above keeps back stay so: every proxy of the chain is looked at.
+func inherited(above ProxyType, limited bool) ProxyType {
+	family := RFC
+	if above != EEC {
+		family = ProxyType(above.Family())
+	}
+	if limited {
+		return family + "/limited"
+	}
+	return family
 }
 
 // checkPathLen refuses a proxy for which an issuer leaves no room.
@@ -156,177 +174,4 @@ func checkPathLen(chain []*x509.Certificate) error {
 		}
 	}
 	return nil
-}
-
-func proxyTemplate(issuer *Credential, kind ProxyType, l Limits) (*x509.Certificate, error) {
-	algorithm, err := signatureAlgorithm(issuer.Key.Public(), l.Digest)
-	if err != nil {
-		return nil, err
-	}
-	notBefore, notAfter, err := validity(issuer, l)
-	if err != nil {
-		return nil, err
-	}
-	leaf := issuer.Leaf()
-	t := &x509.Certificate{
-		SignatureAlgorithm: algorithm,
-		NotBefore:          notBefore,
-		NotAfter:           notAfter,
-		// What grid-proxy-init takes over from the issuer, and what it leaves out.
-		KeyUsage:           leaf.KeyUsage &^ (x509.KeyUsageContentCommitment | x509.KeyUsageCertSign | x509.KeyUsageCRLSign),
-		ExtKeyUsage:        leaf.ExtKeyUsage,
-		UnknownExtKeyUsage: leaf.UnknownExtKeyUsage,
-	}
-	cn, err := serialAndCN(t, leaf, kind)
-	if err != nil {
-		return nil, err
-	}
-	if t.RawSubject, err = appendCN(leaf.RawSubject, cn); err != nil {
-		return nil, err
-	}
-	if kind.Family() != "legacy" {
-		e, err := proxyCertInfo(kind, l).Extension()
-		if err != nil {
-			return nil, err
-		}
-		t.ExtraExtensions = []pkix.Extension{e}
-	}
-	if err := checkExtensions(l.Extensions); err != nil {
-		return nil, err
-	}
-	t.ExtraExtensions = append(t.ExtraExtensions, l.Extensions...)
-	return t, nil
-}
-
-// serialAndCN sets the serial number and returns the CN: the same random number
-// for both, or for a legacy proxy the issuer's serial and a word.
-func serialAndCN(t, issuer *x509.Certificate, kind ProxyType) (string, error) {
-	switch kind {
-	case Legacy:
-		t.SerialNumber = issuer.SerialNumber
-		return "proxy", nil
-	case LegacyLimited:
-		t.SerialNumber = issuer.SerialNumber
-		return "limited proxy", nil
-	}
-	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 62))
-	if err != nil {
-		return "", fmt.Errorf("gsi: mint: %w", err)
-	}
-	t.SerialNumber = n.Add(n, big.NewInt(1))
-	return n.String(), nil
-}
-
-func proxyCertInfo(kind ProxyType, l Limits) *ProxyCertInfo {
-	info := &ProxyCertInfo{Draft: kind.Family() == "draft", PathLen: l.PathLen}
-	switch {
-	case kind.Restricted():
-		info.Policy = *l.Policy
-	case kind.Limited():
-		info.Policy.Language = OIDLimited
-	case kind.Independent():
-		info.Policy.Language = OIDIndependent
-	default:
-		info.Policy.Language = OIDInheritAll
-	}
-	return info
-}
-
-func validity(issuer *Credential, l Limits) (from, to time.Time, err error) {
-	now, lifetime := l.Now, l.Lifetime
-	if now.IsZero() {
-		now = time.Now()
-	}
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	now = now.Truncate(time.Second)
-	from, to = now.Add(-backdate), now.Add(lifetime)
-	if first := issuer.NotBefore(); from.Before(first) {
-		from = first
-	}
-	if last := issuer.NotAfter(); to.After(last) {
-		to = last
-	}
-	switch {
-	case lifetime < time.Second:
-		return from, to, errors.New("gsi: mint: the lifetime is less than a second")
-	case !to.After(now):
-		return from, to, fmt.Errorf("gsi: mint: the issuer %s expired at %s: renew it first", issuer, to.UTC().Format(time.RFC3339))
-	}
-	return from, to, nil
-}
-
-// written are the extensions that Mint decides on, and those that RFC 3820, section 3.7, keeps out of a proxy.
-var written = []asn1.ObjectIdentifier{
-	OIDProxyCertInfo, OIDDraftProxyCertInfo,
-	{2, 5, 29, 15}, {2, 5, 29, 37}, // key usage, extended key usage
-	{2, 5, 29, 17}, {2, 5, 29, 18}, // subject and issuer alternative name
-	{2, 5, 29, 19}, // basic constraints
-}
-
-func checkExtensions(extensions []pkix.Extension) error {
-	var seen []asn1.ObjectIdentifier
-	for _, e := range extensions {
-		is := e.Id.Equal
-		switch {
-		case len(e.Id) == 0:
-			return errors.New("gsi: mint: an extension without an OID")
-		case e.Critical:
-			return fmt.Errorf("gsi: mint: the extension %s is critical: whoever does not know it would refuse the proxy", e.Id)
-		case slices.ContainsFunc(written, is):
-			return fmt.Errorf("gsi: mint: the extension %s is not to be given: the other limits decide on it", e.Id)
-		case slices.ContainsFunc(seen, is):
-			return fmt.Errorf("gsi: mint: the extension %s is given twice: put both values into one", e.Id)
-		}
-		seen = append(seen, e.Id)
-	}
-	return nil
-}
-
-type signing struct {
-	ec     bool
-	digest crypto.Hash
-}
-
-var signatureAlgorithms = map[signing]x509.SignatureAlgorithm{
-	{false, crypto.SHA1}:   x509.SHA1WithRSA,
-	{false, crypto.SHA256}: x509.SHA256WithRSA,
-	{false, crypto.SHA384}: x509.SHA384WithRSA,
-	{false, crypto.SHA512}: x509.SHA512WithRSA,
-	{true, crypto.SHA1}:    x509.ECDSAWithSHA1,
-	{true, crypto.SHA256}:  x509.ECDSAWithSHA256,
-	{true, crypto.SHA384}:  x509.ECDSAWithSHA384,
-	{true, crypto.SHA512}:  x509.ECDSAWithSHA512,
-}
-
-func signatureAlgorithm(key crypto.PublicKey, digest crypto.Hash) (x509.SignatureAlgorithm, error) {
-	if digest == 0 {
-		digest = crypto.SHA256
-	}
-	_, ec := key.(*ecdsa.PublicKey)
-	if _, ok := key.(*rsa.PublicKey); !ok && !ec {
-		return 0, fmt.Errorf("gsi: mint: the issuer's key is of type %T; proxies signed with RSA or ECDSA are believed", key)
-	}
-	algorithm, ok := signatureAlgorithms[signing{ec, digest}]
-	if !ok {
-		return 0, fmt.Errorf("gsi: mint: no proxies are signed with %v: take SHA-256, SHA-384, SHA-512, or SHA-1 for stock GT4", digest)
-	}
-	return algorithm, nil
-}
-
-// appendCN adds one RDN to the DER of a name and leaves its bytes as they are,
-// string types included: chaining compares bytes.
-func appendCN(name []byte, cn string) ([]byte, error) {
-	var sequence asn1.RawValue
-	if _, err := asn1.Unmarshal(name, &sequence); err != nil {
-		return nil, fmt.Errorf("gsi: mint: %w", err)
-	}
-	rdn, err := asn1.Marshal([]pkix.AttributeTypeAndValue{{Type: oidCN, Value: cn}})
-	if err != nil {
-		return nil, fmt.Errorf("gsi: mint: %w", err)
-	}
-	rdn[0] = asn1.TagSet | 0x20
-	body := append(sequence.Bytes[:len(sequence.Bytes):len(sequence.Bytes)], rdn...)
-	return asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: body})
 }

@@ -48,9 +48,6 @@ func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
-// ErrPKCS12 says that a file is PKCS#12 where PEM was to be: [PKCS12File] reads it.
-var ErrPKCS12 = errors.New("gsi: the file is PKCS#12, which is read with a passphrase")
-
 // noCertificate says what a file is that has no certificate in PEM.
 func noCertificate(data []byte) error {
 	switch {
@@ -60,19 +57,6 @@ func noCertificate(data []byte) error {
 		return errors.New("gsi: the file is binary, and neither PEM nor PKCS#12: write what it holds as PEM, for instance with openssl x509 -inform DER")
 	}
 	return errors.New("gsi: no certificate in the file")
-}
-
-// isPKCS12 knows the start of a PFX (RFC 7292, section 4): a SEQUENCE, of definite length or not, whose first element
-// is the version, INTEGER 3. Keys in DER begin with version 0 or 1, certificates with a SEQUENCE.
-func isPKCS12(data []byte) bool {
-	if len(data) < 2 || data[0] != 0x30 {
-		return false
-	}
-	header := 2
-	if data[1] > 0x80 {
-		header += int(data[1] & 0x7f)
-	}
-	return len(data) > header && bytes.HasPrefix(data[header:], []byte{2, 1, 3})
 }
 
 func pemBlocks(data []byte, passphrase func() ([]byte, error)) ([]*x509.Certificate, crypto.Signer, error) {
