@@ -1,0 +1,77 @@
+package myproxy
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrIdentity says that a server answered which is not the one that was meant. Nothing was sent to it.
+var ErrIdentity = errors.New("myproxy: not the server that was meant")
+
+// ErrAuthorization says that the server wants a proof that was not given with the request, and that none but the
+// caller can give: the passphrase, or the credential to be renewed.
+var ErrAuthorization = errors.New("myproxy: the server wants another authorization")
+
+// ErrProtocol says that what the server sent is not MyProxy, or more than is taken.
+var ErrProtocol = errors.New("myproxy: the server does not keep to the protocol")
+
+// ErrUntrusted says that the server kept to the protocol, but that the credential it gave is not the one asked for, or
+// not to be trusted.
+var ErrUntrusted = errors.New("myproxy: the credential from the server is refused")
+
+// ServerError is the server's own refusal.
+type ServerError struct {
+	Command string // what was asked: GET, PUT, INFO, ...
+	Message string // the server's words, a line each; control characters are replaced by "?"
+}
+
+func (e *ServerError) Error() string {
+	words := strings.Join(strings.FieldsFunc(e.Message, func(r rune) bool { return r == '\n' }), "; ")
+	if words == "" {
+		words = "it gives no reason; its log may"
+	}
+	return fmt.Sprintf("myproxy: the server refuses %s: %s", e.Command, words)
+}
+
+// maxWords bounds what is kept of a server's words, in bytes.
+const maxWords = 4096
+
+// serverError makes an error of the lines of a refusal. A server may quote what it was sent: the secrets are taken out
+// of its words.
+func serverError(c command, lines []string, secrets []Secret) *ServerError {
+	words := strings.Join(lines, "\n")
+	// The longest first: one may be a part of the other.
+	slices.SortFunc(secrets, func(a, b Secret) int { return len(b) - len(a) })
+	for _, s := range secrets {
+		if s != "" {
+			words = strings.ReplaceAll(words, string(s), redacted)
+		}
+	}
+	lines = strings.Split(words[:min(len(words), maxWords)], "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(harmless(line))
+	}
+	return &ServerError{Command: c.String(), Message: strings.Trim(strings.Join(lines, "\n"), "\n")}
+}
+
+// harmless replaces what could steer a terminal or forge a line of a log.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func protocolError(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrProtocol}, args...)...)
+}
+
+func untrusted(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrUntrusted}, args...)...)
+}
