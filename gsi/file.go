@@ -90,13 +90,30 @@ func PairFile(certPath, keyPath string, o FileOptions) *File {
 		if err := errors.Join(named(certPath, certErr), named(keyPath, keyErr)); err != nil {
 			return nil, stamps, err
 		}
-		if certPath == keyPath {
-			keyData = nil
-		}
-		c, err := ParsePEMWith(slices.Concat(certData, []byte("\n"), keyData), o.passphraseOf(keyPath))
+		c, err := parsePair(certPath, certData, keyPath, keyData, o)
 		return c, stamps, err
 	}
 	return f
+}
+
+// parsePair takes certificates out of both files, the key out of its own.
+func parsePair(certPath string, certData []byte, keyPath string, keyData []byte, o FileOptions) (*Credential, error) {
+	certs, err := ParseCertificates(certData)
+	if err != nil {
+		return nil, named(certPath, err)
+	}
+	blocks, err := pemBlocks(keyData)
+	if err != nil {
+		return nil, named(keyPath, err)
+	}
+	key, err := keyOf(blocks, o.passphraseOf(keyPath))
+	if err != nil {
+		return nil, named(keyPath, err)
+	}
+	if more, err := certificatesOf(blocks); err == nil {
+		certs = append(certs, more...)
+	}
+	return assemble(certs, key)
 }
 
 // PKCS12File reads a PKCS#12 file; the passphrase is the first line of another,
@@ -140,8 +157,16 @@ func named(path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", path, err)
+	return &fileError{path, err}
 }
+
+type fileError struct {
+	path string
+	err  error
+}
+
+func (e *fileError) Error() string { return e.path + ": " + strings.TrimPrefix(e.err.Error(), "gsi: ") }
+func (e *fileError) Unwrap() error { return e.err }
 
 // Credential returns the credential in the files as they are now.
 func (f *File) Credential(context.Context) (*Credential, error) {

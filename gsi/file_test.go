@@ -1,7 +1,6 @@
 package gsi
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -155,7 +154,7 @@ func TestFile_Refuses(t *testing.T) {
 		"locked, PKCS#1":         {append(certPEM(u.Chain...), locked...), 0o600, noon, "passphrase"},
 		"locked, PKCS#8":         {append(certPEM(u.Chain...), pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte{1}})...), 0o600, noon, "passphrase"},
 		"a broken key":           {append(certPEM(u.Chain...), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: []byte{1}})...), 0o600, noon, "openssl pkey"},
-		"empty":                  {nil, 0o600, noon, "no certificate"},
+		"empty":                  {nil, 0o600, noon, "the file is empty"},
 		"too large":              {append(good, make([]byte, maxFile)...), 0o600, noon, "larger"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -322,56 +321,5 @@ func TestFile_ReloadsAcrossASymlinkSwap(t *testing.T) {
 		if c, err := f.Credential(t.Context()); err != nil || c.Leaf().Subject.CommonName != want {
 			t.Errorf("got %v, %v, want %s", c, err, want)
 		}
-	}
-}
-
-func TestWriteProxyFile_Is0600AndInTheOrderOfTheGrid(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "proxy")
-	writeFile(t, path, []byte("what was there"), 0o644)
-	p := proxyOf(t, user(t, "Jane", noon.AddDate(1, 0, 0)))
-	if err := WriteProxyFile(path, p); err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
-	}
-	data, _ := os.ReadFile(path)
-	var order []string
-	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
-		order = append(order, block.Type)
-	}
-	if strings.Join(order, ",") != "CERTIFICATE,EC PRIVATE KEY,CERTIFICATE" {
-		t.Error(order)
-	}
-	entries, _ := os.ReadDir(filepath.Dir(path))
-	if len(entries) != 1 {
-		t.Error("something is left behind:", entries)
-	}
-}
-
-func TestWriteProxyFile_RefusesAKeyThatLivesElsewhere(t *testing.T) {
-	u := user(t, "Jane", noon.AddDate(1, 0, 0))
-	path := filepath.Join(t.TempDir(), "proxy")
-	for name, c := range map[string]*Credential{
-		"elsewhere": {Chain: u.Chain, Key: struct{ crypto.Signer }{u.Key}},
-		"another's": {Chain: u.Chain, Key: user(t, "John", noon).Key},
-	} {
-		if err := WriteProxyFile(path, c); err == nil {
-			t.Error("written, the key is", name)
-		}
-		if _, err := os.Stat(path); err == nil {
-			t.Error("left a file, the key is", name)
-		}
-	}
-	if err := WriteProxyFile(filepath.Join(path, "nowhere"), u); err == nil {
-		t.Error("written to a directory that is not there")
-	}
-	entry := filepath.Join(t.TempDir(), "directory")
-	if err := errors.Join(os.Mkdir(entry, 0o700), WriteProxyFile(entry, u)); err == nil {
-		t.Error("written in the place of a directory")
-	}
-	if left, _ := os.ReadDir(filepath.Dir(entry)); len(left) != 1 {
-		t.Error("something is left behind:", left)
 	}
 }
