@@ -30,6 +30,7 @@ type AttributeCertificate struct {
 	VO      string             // as the policy authority "vo://host:port" has it
 	Server  string             // "host:port"
 	FQANs   []FQAN             // in the server's order: the first is the primary one
+	Written []string           // the same as they stand, with or without NULL
 	Generic []GenericAttribute // nil when there are none
 
 	Targets      []string            // hosts that may use it; nil: all
@@ -76,12 +77,20 @@ func (ac *AttributeCertificate) Issuer() string { return gsi.OneLine(ac.RawIssue
 // ParseAC reads an attribute certificate in DER, and no byte more. What it does not understand is an error, apart from
 // attributes and extensions that are not VOMS's.
 func ParseAC(data []byte) (*AttributeCertificate, error) {
+	ac, err := parseAC(data)
+	if err != nil {
+		return nil, fmt.Errorf("voms: %w: request it again", err)
+	}
+	return ac, nil
+}
+
+func parseAC(data []byte) (*AttributeCertificate, error) {
 	if len(data) > maxAC {
-		return nil, fmt.Errorf("voms: an attribute certificate of %d bytes; %d is the most", len(data), maxAC)
+		return nil, fmt.Errorf("attribute certificate: it has %d bytes; %d is the most", len(data), maxAC)
 	}
 	ac := &AttributeCertificate{Raw: bytes.Clone(data)}
 	if err := ac.parse(); err != nil {
-		return nil, fmt.Errorf("voms: attribute certificate: %w: request it again", err)
+		return nil, fmt.Errorf("attribute certificate: %w", err)
 	}
 	return ac, nil
 }
@@ -137,11 +146,11 @@ func readVersion(s *cryptobyte.String) error {
 func (ac *AttributeCertificate) readHolder(s *cryptobyte.String) error {
 	var holder, base, name cryptobyte.String
 	var hasBase, hasName bool
-	if !s.ReadASN1(&holder, der.SEQUENCE) || !holder.ReadOptionalASN1(&base, &hasBase, context(0)) ||
-		!holder.ReadOptionalASN1(&name, &hasName, context(1)) {
+	if !s.ReadASN1(&holder, der.SEQUENCE) || !holder.ReadOptionalASN1(&base, &hasBase, contextTag(0)) ||
+		!holder.ReadOptionalASN1(&name, &hasName, contextTag(1)) {
 		return errDER
 	}
-	if holder.PeekASN1Tag(context(2)) {
+	if holder.PeekASN1Tag(contextTag(2)) {
 		return errors.New("given as a digest, which is not taken")
 	}
 	if !holder.Empty() || (!hasBase && !hasName) {
@@ -171,7 +180,7 @@ func readIssuerSerial(s *cryptobyte.String, name *[]byte, serial **big.Int) bool
 // readDirectoryName reads GeneralNames that are to be one directory name.
 func readDirectoryName(s *cryptobyte.String, out *[]byte) bool {
 	var wrapped, name cryptobyte.String
-	if !s.ReadASN1(&wrapped, context(4)) || !s.Empty() || !wrapped.ReadASN1Element(&name, der.SEQUENCE) || !wrapped.Empty() {
+	if !s.ReadASN1(&wrapped, contextTag(4)) || !s.Empty() || !wrapped.ReadASN1Element(&name, der.SEQUENCE) || !wrapped.Empty() {
 		return false
 	}
 	if _, err := gsi.ParseName(name); err != nil {
@@ -183,7 +192,7 @@ func readDirectoryName(s *cryptobyte.String, out *[]byte) bool {
 
 func (ac *AttributeCertificate) readIssuer(s *cryptobyte.String) error {
 	var form, names cryptobyte.String
-	if !s.ReadASN1(&form, context(0)) || !form.ReadASN1(&names, der.SEQUENCE) || !form.Empty() ||
+	if !s.ReadASN1(&form, contextTag(0)) || !form.ReadASN1(&names, der.SEQUENCE) || !form.Empty() ||
 		!readDirectoryName(&names, &ac.RawIssuer) {
 		return errors.New("not one directory name")
 	}
@@ -225,7 +234,7 @@ func readTime(s *cryptobyte.String, t *time.Time) bool {
 	return err == nil && at.Format(layout) == string(text)
 }
 
-func context(tag uint8) der.Tag { return der.Tag(tag).ContextSpecific().Constructed() }
+func contextTag(tag uint8) der.Tag { return der.Tag(tag).ContextSpecific().Constructed() }
 
 // algorithms are those with which an authority may sign; MD5 is here to be refused by its name.
 var algorithms = []struct {

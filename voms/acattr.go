@@ -45,7 +45,7 @@ func (ac *AttributeCertificate) readAttributes(s *cryptobyte.String) error {
 // identifiers and strings as values too; VOMS writes and reads octets only, and so do we.
 func (ac *AttributeCertificate) readFQANs(s *cryptobyte.String) error {
 	var syntax, names, values cryptobyte.String
-	if !s.ReadASN1(&syntax, der.SEQUENCE) || !s.Empty() || !syntax.ReadASN1(&names, context(0)) ||
+	if !s.ReadASN1(&syntax, der.SEQUENCE) || !s.Empty() || !syntax.ReadASN1(&names, contextTag(0)) ||
 		!syntax.ReadASN1(&values, der.SEQUENCE) || !syntax.Empty() {
 		return errors.New("the VOMS attribute is not one list with its policy authority")
 	}
@@ -57,10 +57,11 @@ func (ac *AttributeCertificate) readFQANs(s *cryptobyte.String) error {
 		if !values.ReadASN1(&value, der.OCTET_STRING) {
 			return errors.New("an FQAN is not an OCTET STRING")
 		}
-		fqan, err := ParseFQAN(string(value))
+		fqan, err := parseFQAN(string(value))
 		if err != nil {
 			return err
 		}
+		ac.Written = append(ac.Written, string(value))
 		if ac.FQANs = append(ac.FQANs, fqan); len(ac.FQANs) > maxFQANs {
 			return fmt.Errorf("more than %d FQANs", maxFQANs)
 		}

@@ -157,7 +157,7 @@ func readTarget(s *cryptobyte.String, target *string) bool {
 		}
 		choice = &wrapped
 	}
-	ok := choice.ReadASN1(&name, context(0)) && readHostName(&name, target) && name.Empty()
+	ok := choice.ReadASN1(&name, contextTag(0)) && readHostName(&name, target) && name.Empty()
 	return ok && wrapped.Empty()
 }
 
@@ -178,7 +178,7 @@ func (ac *AttributeCertificate) readKeyID(s *cryptobyte.String) error {
 	var hasKeyID, hasIssuer, hasSerial bool
 	if !s.ReadASN1(&fields, der.SEQUENCE) || !s.Empty() ||
 		!fields.ReadOptionalASN1(&keyID, &hasKeyID, der.Tag(0).ContextSpecific()) ||
-		!fields.ReadOptionalASN1(&issuer, &hasIssuer, context(1)) ||
+		!fields.ReadOptionalASN1(&issuer, &hasIssuer, contextTag(1)) ||
 		!fields.ReadOptionalASN1(&serial, &hasSerial, der.Tag(2).ContextSpecific()) ||
 		!fields.Empty() || hasIssuer != hasSerial || (hasKeyID && len(keyID) == 0) {
 		return errDER

@@ -44,16 +44,19 @@ func Extension(acs ...[]byte) (pkix.Extension, error) {
 // to the leaf that has any, as VOMS's own libraries do. A proxy made from another thus keeps its attributes, and
 // replaces them where it brings its own. A chain without any has none, which is no error.
 func ACs(chain []*x509.Certificate) ([][]byte, error) {
-	value := nearest(chain, OIDACs)
-	if value == nil {
-		return nil, nil
+	acs, err := splitACs(nearest(chain, OIDACs))
+	if err != nil {
+		return nil, fmt.Errorf("voms: %w: make the proxy again", err)
 	}
-	return splitACs(value)
+	return acs, nil
 }
 
 // splitACs takes the sequence in a sequence apart. Every attribute certificate is one element: what is wrong inside of
 // it harms no other.
 func splitACs(value []byte) ([][]byte, error) {
+	if value == nil {
+		return nil, nil
+	}
 	input := cryptobyte.String(value)
 	var outer, list cryptobyte.String
 	if !input.ReadASN1(&outer, der.SEQUENCE) || !input.Empty() || !outer.ReadASN1(&list, der.SEQUENCE) || !outer.Empty() {
@@ -66,13 +69,13 @@ func splitACs(value []byte) ([][]byte, error) {
 			return nil, errACList
 		}
 		if acs = append(acs, ac); len(acs) > maxACs {
-			return nil, fmt.Errorf("voms: more than %d attribute certificates in a proxy: make it again with fewer VOs", maxACs)
+			return nil, fmt.Errorf("the proxy carries more than %d attribute certificates", maxACs)
 		}
 	}
 	return acs, nil
 }
 
-var errACList = errors.New("voms: the VOMS extension of the proxy is not a list of attribute certificates: make the proxy again")
+var errACList = errors.New("the VOMS extension of the proxy is not a list of attribute certificates")
 
 // nearest returns the value of an extension in the proxy nearest to the leaf that has it.
 func nearest(chain []*x509.Certificate, oid fmt.Stringer) []byte {

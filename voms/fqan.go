@@ -21,18 +21,26 @@ const null = "NULL"
 // ParseFQAN reads "/vo/group/sub/Role=r/Capability=c", the last two parts optional in this order (GFD.182, section
 // 3.4.2). Groups and roles are letters, digits, '_', '-' and '.'; a capability is any printable ASCII but '/'.
 func ParseFQAN(s string) (FQAN, error) {
+	f, err := parseFQAN(s)
+	if err != nil {
+		return FQAN{}, fmt.Errorf("voms: %w", err)
+	}
+	return f, nil
+}
+
+func parseFQAN(s string) (FQAN, error) {
 	if len(s) > maxFQAN {
-		return FQAN{}, fmt.Errorf("voms: an FQAN of %d bytes; %d is the most", len(s), maxFQAN)
+		return FQAN{}, fmt.Errorf("an FQAN of %d bytes; %d is the most", len(s), maxFQAN)
 	}
 	rest, capability, hasCapability := strings.Cut(s, "/Capability=")
 	group, role, hasRole := strings.Cut(rest, "/Role=")
 	switch {
 	case !isGroup(group):
-		return FQAN{}, fmt.Errorf("voms: the FQAN %q does not begin with a group: write /vo/group/Role=name", s)
+		return FQAN{}, fmt.Errorf("the FQAN %q does not begin with a group: write /vo/group/Role=name", s)
 	case hasRole && !isWord(role):
-		return FQAN{}, fmt.Errorf("voms: the role of the FQAN %q is not made of letters, digits, '_', '-' and '.'", s)
+		return FQAN{}, fmt.Errorf("the role of the FQAN %q is not made of letters, digits, '_', '-' and '.'", s)
 	case hasCapability && !isCapability(capability):
-		return FQAN{}, fmt.Errorf("voms: the capability of the FQAN %q is empty, or not of printable ASCII without '/'", s)
+		return FQAN{}, fmt.Errorf("the capability of the FQAN %q is empty, or not of printable ASCII without '/'", s)
 	}
 	return FQAN{Group: group, Role: unlessNull(role), Capability: unlessNull(capability)}, nil
 }
