@@ -86,8 +86,10 @@ func newFakeAs(t testing.TB, host *gsi.Credential, play func(*visit)) (*fake, *C
 		Trust:      store(t),
 		Credential: gsi.Static(pki().User),
 		Timeout:    20 * time.Second,
-		Dial:       func(ctx context.Context, n, _ string) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, n, f.addr) },
-		Now:        func() time.Time { return now },
+		Dial: func(ctx context.Context, n, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, n, f.addr)
+		},
+		Now: func() time.Time { return now },
 	}
 }
 
@@ -136,6 +138,12 @@ func (f *fake) seen() string {
 		f.t.Fatalf("%d requests came, not one", len(f.requests))
 	}
 	return f.requests[0]
+}
+
+func (f *fake) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.requests)
 }
 
 func (v *visit) say(message string) { v.conn.Send(v.t.Context(), []byte(message)) }
@@ -199,7 +207,7 @@ func user() *gsi.Credential { return pki().User }
 // asks is a request that is served.
 func asks() GetRequest { return GetRequest{Username: "jane", Passphrase: pass, Key: ourKey} }
 
-// request to the server that a test of a refusal makes.
+// mustFail wants an error with these words in it, and the passphrase never.
 func mustFail(t *testing.T, err error, words ...string) {
 	t.Helper()
 	if err == nil {
@@ -215,7 +223,7 @@ func mustFail(t *testing.T, err error, words ...string) {
 	}
 }
 
-// testSignature makes a request for a certificate whose signature is another's.
+// forgedCSR is a request for a certificate over another's key.
 func forgedCSR(t testing.TB) []byte {
 	t.Helper()
 	der := gridtest.Must(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, ourKey))

@@ -22,7 +22,7 @@ type GetRequest struct {
 	CredentialName string        // empty: the user's default one
 	Lifetime       time.Duration // of the proxy, in minutes; 0 means DefaultLifetime. The server may give less
 
-	Key  crypto.Signer // of the proxy; nil: a new RSA key
+	Key  crypto.Signer `json:"-"` // of the proxy; nil: a new RSA key
 	Bits int           // of the new key: 1024 to 8192; 0 means 2048
 
 	// DN is the identity that the credential has to have; empty: any that is trusted.
@@ -30,7 +30,7 @@ type GetRequest struct {
 
 	// Renew is the proxy to be renewed, in place of a passphrase: the server wants a proof of its possession, and the
 	// client's own credential to be that of a renewer. The credential gotten has the same identity.
-	Renew *gsi.Credential
+	Renew *gsi.Credential `json:"-"`
 
 	// VONames asks the server to put attributes of these VOs into the proxy, which it gets from servers that it knows,
 	// or from those of VOMSes (lines of a vomses file). A server that does not do so says nothing: look at the proxy.

@@ -254,7 +254,9 @@ func TestGet_EndsWithItsContextAndItsTimeout(t *testing.T) {
 }
 
 func TestGet_KeepsTheServersWords(t *testing.T) {
-	refused := func(v *visit) { v.refuse("ERROR=invalid pass phrase", "ERROR=try \x1b[31magain", "ERROR="+string(pass)+" is wrong") }
+	refused := func(v *visit) {
+		v.refuse("ERROR=invalid pass phrase", "ERROR=try \x1b[31magain", "ERROR="+string(pass)+" is wrong")
+	}
 	for name, play := range map[string]func(*visit){
 		"at once": refused,
 		"instead of the chain": func(v *visit) {

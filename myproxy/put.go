@@ -22,7 +22,7 @@ type PutRequest struct {
 
 	// Limits of the proxy that is deposited. A Lifetime of 0 means DefaultStored; it ends with the client's credential
 	// in any case, so that should be the user's certificate, not a proxy of a few hours.
-	Limits gsi.Limits
+	Limits gsi.Limits `json:"-"`
 }
 
 // Put deposits a proxy.

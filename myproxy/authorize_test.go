@@ -1,0 +1,137 @@
+package myproxy
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	_ "crypto/sha1"
+
+	"gsigw/gsi"
+	"gsigw/internal/gridtest"
+)
+
+const challenge = "0123456789abcdef0123456789abcdef"
+
+func wants(method, data string) string { return message("2", "AUTHORIZATION_DATA="+method+":"+data) }
+
+func renews() GetRequest {
+	return GetRequest{Username: "jane", Key: ourKey, Lifetime: time.Hour, Renew: gridtest.Must(pki().Proxy(gsi.Limits{}))}
+}
+
+func TestGet_RenewsForProofOfTheOldProxy(t *testing.T) {
+	g := renews()
+	_, client := newFake(t, func(v *visit) {
+		v.say(wants("X509_certificate", challenge))
+		checkProof(t, v.hear(), g.Renew)
+		hands(user, gsi.Limits{Lifetime: time.Hour})(v)
+	})
+	client.Credential = gsi.Static(pki().ECUser)
+	cred, err := client.Get(t.Context(), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := gridtest.Must(cred.Identity()); id.DN != gridtest.UserName {
+		t.Errorf("got %s", id.DN)
+	}
+}
+
+// checkProof reads the proof as auth_cert_check_client does (myproxy_authorization.c).
+func checkProof(t *testing.T, b []byte, old *gsi.Credential) {
+	t.Helper()
+	if len(b) < 8 || b[0] != 2 {
+		t.Errorf("the answer is %x", b)
+		return
+	}
+	n := int(binary.BigEndian.Uint32(b[4:]))
+	h := crypto.SHA1.New()
+	h.Write([]byte(challenge))
+	if err := rsa.VerifyPKCS1v15(old.Leaf().PublicKey.(*rsa.PublicKey), crypto.SHA1, h.Sum(nil), b[8:8+n]); err != nil {
+		t.Error(err)
+	}
+	if string(b[8+n:]) != chainMessage(old.Chain) {
+		t.Error("the chain is not the old proxy's")
+	}
+}
+
+// A server that is trusted to be itself is not trusted with our signature over whatever it likes.
+func TestGet_SignsNothingButAChallenge(t *testing.T) {
+	for _, data := range []string{"", "0123", challenge + "0", "0123456789ABCDEF0123456789ABCDEF", "0\x820123456789abcdef0123456789abcdef", challenge + "\r"} {
+		_, client := newFake(t, func(v *visit) {
+			v.say(wants("X509_certificate", data))
+			if b, err := v.conn.Receive(t.Context(), 1<<20); err == nil {
+				t.Errorf("the client signed %q: %x", data, b)
+			}
+		})
+		_, err := client.Get(t.Context(), renews())
+		mustFail(t, err, "32 hexadecimal digits")
+	}
+}
+
+func TestGet_GivesThePassphraseAgainWhenAsked(t *testing.T) {
+	_, client := newFake(t, func(v *visit) {
+		v.say(wants("password", "Enter MyProxy pass phrase:"))
+		if got, want := string(v.hear()), "\x01\x00\x00\x00"+string(pass)+"\x00"; got != want {
+			t.Errorf("the answer is %q", got)
+		}
+		hands(user, gsi.Limits{})(v)
+	})
+	if _, err := client.Get(t.Context(), asks()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestGet_SaysWhichAuthorizationIsWanted(t *testing.T) {
+	for name, c := range map[string]struct {
+		offers []string
+		change func(*GetRequest)
+		words  string
+	}{
+		"a certificate where there is a passphrase": {[]string{"X509_certificate:" + challenge}, nil, "it takes X509_certificate"},
+		"SASL":                                {[]string{"SASL:SASL authorization negotiation server", "new\x07:x"}, nil, "it takes SASL, new?"},
+		"a passphrase where there is a proof": {[]string{"password:"}, func(g *GetRequest) { *g = renews() }, "it takes password"},
+		"a passphrase where there is none":    {[]string{"password:"}, func(g *GetRequest) { g.Passphrase = "" }, "it takes password"},
+		"nothing":                             {nil, nil, "it takes "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, client := newFake(t, func(v *visit) {
+				lines := []string{}
+				for _, o := range c.offers {
+					lines = append(lines, "AUTHORIZATION_DATA="+o)
+				}
+				v.say(message("2", lines...))
+			})
+			g := asks()
+			if c.change != nil {
+				c.change(&g)
+			}
+			_, err := client.Get(t.Context(), g)
+			mustFail(t, err, c.words)
+			if !errors.Is(err, ErrAuthorization) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestGet_LeavesAServerThatAsksOnAndOn(t *testing.T) {
+	_, client := newFake(t, func(v *visit) {
+		for range 10 {
+			if v.conn.Send(t.Context(), []byte(wants("password", ""))) != nil {
+				return
+			}
+			if _, err := v.conn.Receive(t.Context(), 1<<20); err != nil {
+				return
+			}
+		}
+		t.Error("the client answered ten times")
+	})
+	_, err := client.Get(t.Context(), asks())
+	mustFail(t, err, "asked 3 times")
+	if !errors.Is(err, ErrAuthorization) {
+		t.Error(err)
+	}
+}
