@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -35,13 +36,13 @@ func (f credentialFile) source() *gsi.File {
 
 // chain reads the certificates alone: who looks at a credential needs no key, and may look at one that has expired.
 func (f credentialFile) chain() ([]*x509.Certificate, error) {
-	data, err := os.ReadFile(f.path)
+	data, err := readBounded(f.path)
 	if err != nil {
 		return nil, err
 	}
 	var passphrase []byte
 	if f.passphrase != "" {
-		if passphrase, err = os.ReadFile(f.passphrase); err != nil {
+		if passphrase, err = readBounded(f.passphrase); err != nil {
 			return nil, err
 		}
 	}
@@ -50,6 +51,30 @@ func (f credentialFile) chain() ([]*x509.Certificate, error) {
 		return nil, fmt.Errorf("%s: %s", f.path, strings.TrimPrefix(err.Error(), "gsi: "))
 	}
 	return chain, f.explain(err)
+}
+
+// maxCredential bounds what is read of a file, in bytes.
+const maxCredential = 1 << 20
+
+// unreadableError says that a file could not be read: what it holds is not known.
+type unreadableError struct{ error }
+
+func (e *unreadableError) Unwrap() error { return e.error }
+
+func readBounded(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, &unreadableError{err}
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxCredential+1))
+	if err != nil {
+		return nil, &unreadableError{err}
+	}
+	if len(data) > maxCredential {
+		return nil, fmt.Errorf("%s has more than %d bytes: that is no credential", path, maxCredential)
+	}
+	return data, nil
 }
 
 func (f credentialFile) parse(data, passphrase []byte) ([]*x509.Certificate, error) {

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"gsigw/trust"
+	"gsigw/voms"
+)
+
+// readClaims puts to the facts what the attribute certificates of a chain say, and returns what is wrong with those that
+// cannot be read.
+func (f *proxyFacts) readClaims(chain []*x509.Certificate) error {
+	acs, err := voms.ACs(chain)
+	problems := []error{err}
+	for _, der := range acs {
+		ac, err := voms.ParseAC(der)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		f.add(readVOFacts(ac, chain))
+	}
+	return errors.Join(problems...)
+}
+
+// verified puts to the facts what of the attributes of a chain is believed, and names what is not.
+func (f *proxyFacts) verified(chain []*x509.Certificate, believe func(der []byte) (*voms.Attributes, error)) {
+	acs, err := voms.ACs(chain)
+	if err != nil {
+		f.refuse(voFacts{FQANs: []string{}, Attributes: []attribute{}}, err)
+	}
+	for _, der := range acs {
+		vo := voFacts{FQANs: []string{}, Attributes: []attribute{}}
+		if ac, err := voms.ParseAC(der); err == nil {
+			vo = readVOFacts(ac, chain)
+		}
+		attributes, err := believe(der)
+		if err != nil {
+			f.refuse(vo, err)
+			continue
+		}
+		vo.Verified, vo.NotAfter = new(true), attributes.Until.UTC()
+		f.add(vo)
+		f.believed = append(f.believed, attributes.FQANs...)
+	}
+}
+
+// refuse shows attributes that are not believed, and takes nothing over from them.
+func (f *proxyFacts) refuse(vo voFacts, err error) {
+	vo.Verified, vo.Code, vo.Reason = new(false), string(voms.Malformed), oneLine(err)
+	if e, ok := errors.AsType[*voms.Error](err); ok {
+		vo.Code = string(e.Code)
+	}
+	if err == errNoVOMSDir {
+		vo.Code = "no-vomsdir"
+	}
+	f.VOs = append(f.VOs, vo)
+}
+
+var errNoVOMSDir = errors.New("there is no vomsdir to verify them against: name one with --vomsdir or X509_VOMS_DIR")
+
+// attributes verifies those of a chain that holds, with a warning for each that does not.
+func (f *proxyVerifyFlags) attributes(c *cobra.Command, store *trust.Store, chain []*x509.Certificate, facts *proxyFacts) error {
+	believe := func([]byte) (*voms.Attributes, error) { return nil, errNoVOMSDir }
+	dir, err := openVOMSDir(c, f.vomsdir, voms.Options{Trust: store, Hosts: f.hosts})
+	if err != nil {
+		return err
+	}
+	if dir != nil {
+		believe = func(der []byte) (*voms.Attributes, error) { return dir.VerifyAC(der, facts.identity, facts.at) }
+	}
+	facts.verified(chain, believe)
+	for _, vo := range facts.VOs {
+		if !*vo.Verified {
+			fmt.Fprintf(c.ErrOrStderr(), "warning: attributes=%s: %s\n", vo.Code, vo.Reason)
+		}
+	}
+	return nil
+}
+
+// openVOMSDir opens the vomsdir that the flag or X509_VOMS_DIR names, or the grid's; nil when there is none. It names the
+// files in it that cannot be used.
+func openVOMSDir(c *cobra.Command, flag string, o voms.Options) (*voms.Dir, error) {
+	path := cmp.Or(flag, os.Getenv("X509_VOMS_DIR"))
+	if path == "" {
+		if _, err := os.Stat(gridVOMSDir); err != nil {
+			return nil, nil
+		}
+		path = gridVOMSDir
+	}
+	dir, err := voms.Open(path, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range dir.Problems() {
+		fmt.Fprintf(c.ErrOrStderr(), "warning: %s in the vomsdir: %s\n", p.File, oneLine(p.Err))
+	}
+	return dir, nil
+}
+
+// attributesError says that the chain holds, and the attributes that were asked for do not.
+type attributesError struct{ code, reason, remedy string }
+
+func (e *attributesError) Error() string { return e.reason + ": " + e.remedy }
+
+// demand refuses a proxy without the attributes that --require-voms and --fqan ask for.
+func (f *proxyFacts) demand(all bool, wanted []voms.FQAN) error {
+	if all && len(f.VOs) == 0 {
+		return &attributesError{"no-attributes", "the proxy has no VOMS attributes", "make it with gsigw proxy init --voms VO"}
+	}
+	for _, vo := range f.VOs {
+		if all && !*vo.Verified {
+			return refusedAttributes(vo)
+		}
+	}
+	for _, fqan := range wanted {
+		if !slices.Contains(f.believed, fqan) {
+			return f.missing(fqan)
+		}
+	}
+	return nil
+}
+
+// missing says why there is no such group or role: it may have been claimed, and refused.
+func (f *proxyFacts) missing(fqan voms.FQAN) error {
+	for _, vo := range f.VOs {
+		if !*vo.Verified && vo.VO == fqan.VO() {
+			return refusedAttributes(vo)
+		}
+	}
+	return &attributesError{"fqan", "the proxy does not have " + fqan.String(),
+		fmt.Sprintf("make it with gsigw proxy init --voms %s:%s", fqan.VO(), fqan)}
+}
+
+func refusedAttributes(vo voFacts) error {
+	return &attributesError{"voms-" + vo.Code, vo.Reason, "only attributes that are believed were to do"}
+}
