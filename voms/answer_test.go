@@ -1,0 +1,81 @@
+package voms
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+	"testing"
+)
+
+func TestParseAnswer_RefusesWhatServersDoNotWrite(t *testing.T) {
+	ac := "<ac>" + base64.StdEncoding.EncodeToString([]byte{0x30, 1, 0}) + "</ac>"
+	for name, text := range map[string]string{
+		"nothing":             "",
+		"text":                "Service unavailable",
+		"a document type":     "<!DOCTYPE vomsans [<!ENTITY a 'b'>]><vomsans>" + ac + "</vomsans>",
+		"one within":          "<vomsans><!DOCTYPE x>" + ac + "</vomsans>",
+		"an unknown entity":   "<vomsans>" + ac + "<warning>&a;</warning></vomsans>",
+		"an element after it": "<vomsans>" + ac + "</vomsans><vomsans/>",
+		"text after it":       "<vomsans>" + ac + "</vomsans>x",
+		"markup in a message": "<vomsans><error><item><number>1005</number><message>Unable to interpret command: <vms</message></item></error>" + ac + "</vomsans>",
+		"another charset":     `<?xml version="1.0" encoding="UTF-16"?><vomsans>` + ac + "</vomsans>",
+		"a namespace":         `<vomsans xmlns="urn:x">` + ac + "</vomsans>",
+		"REST's root":         "<voms>" + ac + "</voms>",
+		"an open element":     "<vomsans>" + ac,
+		"bytes after the DER": "<vomsans><ac>" + base64.StdEncoding.EncodeToString([]byte{0x30, 1, 0, 0}) + "</ac></vomsans>",
+	} {
+		if a, err := parseAnswer("vomsans", []byte(text)); err == nil {
+			t.Errorf("%s: taken for %+v", name, a)
+		}
+	}
+	good := `<?xml version="1.0" encoding = "US-ASCII"?><vomsans>` + ac + "</vomsans>\n<!-- end -->\n"
+	if _, err := parseAnswer("vomsans", []byte(good)); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a stranger writes is quoted, and not at length.
+func TestParseAnswer_QuotesTheBeginning(t *testing.T) {
+	_, err := parseAnswer("vomsans", []byte("\x1b[31m"+strings.Repeat("x", 10_000)))
+	if err == nil || len(err.Error()) > 400 || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("got %v", err)
+	}
+	a, err := parseAnswer("vomsans", []byte("<vomsans><error><item><number>1001</number><message>"+strings.Repeat("é", 10_000)+"</message></item></error></vomsans>"))
+	if err != nil || len(a.messages[0].Text) > 1010 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Servers that are not asked for base64 write an alphabet of their own (src/common/xmlcc.cc).
+func TestDecodeAC_ReadsBothAlphabets(t *testing.T) {
+	der := append([]byte{0x30, 0x82, 0x01, 0x00}, bytes.Repeat([]byte{0xff, 0xfe, 0x03, 0xe9}, 64)...)
+	for name, text := range map[string]string{
+		"base64 in lines":   mime(der),
+		"base64 in one":     base64.StdEncoding.EncodeToString(der),
+		"without padding":   base64.RawStdEncoding.EncodeToString(der),
+		"VOMS's own":        vomsBase64.EncodeToString(der),
+		"VOMS's own, lines": " " + vomsBase64.EncodeToString(der)[:10] + "\r\n" + vomsBase64.EncodeToString(der)[10:],
+	} {
+		if got, err := decodeAC(text); err != nil || !bytes.Equal(got, der) {
+			t.Errorf("%s: %x, %v", name, got, err)
+		}
+	}
+	// From the Debian server's answer to a request without <base64>.
+	if got, err := vomsBase64.DecodeString("miigFZccbwCcaqeWv6bvmd2K"); err != nil || !bytes.HasPrefix(got, []byte{0x30, 0x82, 0x06, 0x7f, 0x30, 0x82, 0x05, 0x67, 2, 1, 1}) {
+		t.Errorf("got %x, %v", got, err)
+	}
+}
+
+func FuzzParseAnswer(f *testing.F) {
+	f.Add([]byte(legacyAnswer([]byte("A"), "<item><number>1001</number><message>no</message></item>")))
+	f.Add([]byte(restAnswer([]byte{0x30, 0}, "<warning>short</warning>")))
+	f.Add([]byte("<vomsans><error/><ac>mia</ac></vomsans>"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, root := range []string{"vomsans", "voms"} {
+			a, err := parseAnswer(root, data)
+			if err == nil && a.refusal() == nil && len(a.ac) == 0 {
+				t.Error("neither a certificate nor a refusal")
+			}
+		}
+	})
+}
