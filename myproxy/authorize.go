@@ -9,20 +9,26 @@ import (
 	"slices"
 	"strings"
 
-	_ "crypto/sha1" // what the challenge is signed over
+	_ "crypto/sha1" // the hashes of the proofs
+	_ "crypto/sha256"
 
 	"gsigw/gsi"
 )
 
-// The methods of authorization that are known here, by name in an offer and number in the answer
-// (myproxy_authorization.h). SASL is a third.
-const (
-	methodPassword    = "password"
-	methodCertificate = "X509_certificate"
+// method is a way of authorization that is known here, by its name in an offer and its number in the answer
+// (myproxy_authorization.h). SASL is a fourth, with the number 3.
+type method struct {
+	name   string
+	number byte
+	hash   crypto.Hash // of a proof; 0: the passphrase is the proof
+}
 
-	numberPassword    = 1
-	numberCertificate = 2
-)
+// methods are in the order of preference.
+var methods = []method{
+	{"X509_certificate_SHA256", 4, crypto.SHA256}, // of newer servers
+	{"X509_certificate", 2, crypto.SHA1},
+	{"password", 1, 0},
+}
 
 // maxRounds bounds how often a server may ask for authorization.
 const maxRounds = 3
@@ -34,32 +40,51 @@ var challengePattern = regexp.MustCompile(`^[0-9a-f]{32}$`)
 // authorization answers one of the offers (section A.6). The first byte of the answer is the number of the method, the
 // next three say nothing.
 func (s *session) authorization(offers []offer) ([]byte, error) {
-	for _, o := range offers {
-		switch {
-		case o.method == methodCertificate && s.renew != nil:
-			proof, err := proveRenewal(s.renew, o.data)
-			return slices.Concat([]byte{numberCertificate, 0, 0, 0}, proof), err
-		case o.method == methodPassword && s.renew == nil && s.passphrase != "":
-			return slices.Concat([]byte{numberPassword, 0, 0, 0}, []byte(s.passphrase), []byte{0}), nil
+	for _, m := range methods {
+		i := slices.IndexFunc(offers, func(o offer) bool { return o.method == m.name })
+		if i < 0 || !s.canProve(m) {
+			continue
 		}
+		proof := append([]byte(s.passphrase), 0)
+		if m.hash != 0 {
+			var err error
+			if proof, err = proveRenewal(s.renew, offers[i].data, m.hash); err != nil {
+				return nil, err
+			}
+		}
+		return slices.Concat([]byte{m.number, 0, 0, 0}, proof), nil
 	}
-	var methods []string
+	return nil, fmt.Errorf("%w: it takes %s: give the passphrase, or the proxy to be renewed", ErrAuthorization, list(offers))
+}
+
+func (s *session) canProve(m method) bool {
+	if m.hash != 0 {
+		return s.renew != nil
+	}
+	return s.renew == nil && s.passphrase != ""
+}
+
+func list(offers []offer) string {
+	if len(offers) == 0 {
+		return "none that it names"
+	}
+	var names []string
 	for _, o := range offers {
-		methods = append(methods, harmless(o.method))
+		names = append(names, harmless(o.method))
 	}
-	return nil, fmt.Errorf("%w: it takes %s: give the passphrase, or the proxy to be renewed", ErrAuthorization, strings.Join(methods, ", "))
+	return strings.Join(names, ", ")
 }
 
 // proveRenewal signs the challenge with the key of the credential to be renewed: the length of the signature in four
-// bytes, the signature over the SHA-1 of the text, and the chain (auth_cert_create_client_data; the chain's count is
-// one byte there, where PROTOCOL says four).
-func proveRenewal(old *gsi.Credential, challenge string) ([]byte, error) {
+// bytes, the signature, and the chain (auth_cert_create_client_data; the chain's count is one byte there, where
+// PROTOCOL says four).
+func proveRenewal(old *gsi.Credential, challenge string, hash crypto.Hash) ([]byte, error) {
 	if !challengePattern.MatchString(challenge) {
 		return nil, protocolError("it wants something signed that is no challenge; 32 hexadecimal digits are")
 	}
-	h := crypto.SHA1.New()
+	h := hash.New()
 	h.Write([]byte(challenge))
-	signature, err := old.Key.Sign(rand.Reader, h.Sum(nil), crypto.SHA1)
+	signature, err := old.Key.Sign(rand.Reader, h.Sum(nil), hash)
 	if err != nil {
 		return nil, fmt.Errorf("myproxy: sign with the credential to be renewed: %w", err)
 	}
