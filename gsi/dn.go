@@ -3,6 +3,7 @@ package gsi
 import (
 	"encoding/asn1"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -157,11 +158,11 @@ func parse2253(s string) (Name, error) {
 		if !ok || !known {
 			return nil, fmt.Errorf("gsi: %q is not a name: write /O=Grid/CN=Jane Doe or CN=Jane Doe,O=Grid", s)
 		}
-		value, sep, tail, err := value2253(strings.TrimLeft(after, " "))
+		attribute, sep, tail, err := attribute2253(oid, strings.TrimLeft(after, " "))
 		if err != nil {
 			return nil, fmt.Errorf("gsi: the name %q: %w", s, err)
 		}
-		rdn = append(rdn, Attribute{oid: oid, raw: []byte(value), text: value})
+		rdn = append(rdn, attribute)
 		if sep != '+' {
 			slices.Reverse(rdn)
 			name = append(name, rdn)
@@ -175,6 +176,28 @@ func parse2253(s string) (Name, error) {
 	}
 }
 
+func attribute2253(oid asn1.ObjectIdentifier, s string) (a Attribute, sep byte, rest string, err error) {
+	if strings.HasPrefix(s, "#") {
+		return hexValue(oid, s[1:])
+	}
+	value, sep, rest, err := value2253(s)
+	return Attribute{oid: oid, raw: []byte(value), text: value}, sep, rest, err
+}
+
+// hexValue reads a value that is written as its DER in hexadecimal.
+func hexValue(oid asn1.ObjectIdentifier, s string) (a Attribute, sep byte, rest string, err error) {
+	digits := s
+	if end := strings.IndexAny(s, ",+;"); end >= 0 {
+		digits, sep, rest = s[:end], s[end], s[end+1:]
+	}
+	var v asn1.RawValue
+	der, err := hex.DecodeString(strings.TrimRight(digits, " "))
+	if err != nil || !whole(der, &v) || v.Class != asn1.ClassUniversal || v.IsCompound {
+		return a, 0, "", errors.New("what follows '#' is not a string's DER in hexadecimal: escape a '#' with a backslash")
+	}
+	return Attribute{oid, v.Tag, v.Bytes, decodeString(v)}, sep, rest, nil
+}
+
 // value2253 reads one value up to its separator, 0 at the end of the name.
 func value2253(s string) (value string, sep byte, rest string, err error) {
 	var b []byte
@@ -183,8 +206,8 @@ func value2253(s string) (value string, sep byte, rest string, err error) {
 		switch c := s[i]; {
 		case c == ',' || c == '+' || c == ';':
 			return string(b[:keep]), c, s[i+1:], nil
-		case c == '"' || (c == '#' && i == 0):
-			return "", 0, "", fmt.Errorf("quoted and '#' values are not taken: escape with a backslash")
+		case c == '"':
+			return "", 0, "", errors.New("quoted values are not taken: escape with a backslash")
 		case c == '\\':
 			n, char, err := escaped2253(s[i+1:])
 			if err != nil {
@@ -210,7 +233,7 @@ func escaped2253(s string) (n int, c byte, err error) {
 		}
 	}
 	if len(s) == 0 {
-		return 0, 0, fmt.Errorf("a backslash at its end")
+		return 0, 0, errors.New("a backslash at its end")
 	}
 	return 1, s[0], nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/asn1"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -103,6 +104,12 @@ func decodeString(v asn1.RawValue) string {
 			units[i] = binary.BigEndian.Uint16(v.Bytes[2*i:])
 		}
 		return string(utf16.Decode(units))
+	case tagUniversalString:
+		runes := make([]rune, len(v.Bytes)/4)
+		for i := range runes {
+			runes[i] = rune(binary.BigEndian.Uint32(v.Bytes[4*i:]))
+		}
+		return string(runes)
 	}
 	return string(v.Bytes)
 }
@@ -144,17 +151,37 @@ func (n Name) OneLine() string {
 }
 
 // RFC2253 writes the name as RFC 2253 has it, last RDN first, anything but
-// ASCII as UTF-8 in hexadecimal, as `openssl -nameopt RFC2253` does.
+// ASCII as UTF-8 in hexadecimal, and values of types that have no name as the
+// DER in hexadecimal, as `openssl -nameopt RFC2253` does.
 func (n Name) RFC2253() string {
 	var parts []string
 	for _, rdn := range slices.Backward(n) {
 		var attrs []string
 		for _, a := range slices.Backward(rdn) {
-			attrs = append(attrs, label(a.oid)+"="+escape2253(a.text))
+			attrs = append(attrs, label(a.oid)+"="+a.value2253())
 		}
 		parts = append(parts, strings.Join(attrs, "+"))
 	}
 	return strings.Join(parts, ",")
+}
+
+func (a Attribute) value2253() string {
+	if label(a.oid) != a.oid.String() {
+		return escape2253(a.text)
+	}
+	der, err := asn1.Marshal(asn1.RawValue{Tag: a.tagToWrite(), Bytes: a.raw})
+	if err != nil {
+		return escape2253(a.text)
+	}
+	return "#" + strings.ToUpper(hex.EncodeToString(der))
+}
+
+// tagToWrite is UTF8String for a value that was read from text.
+func (a Attribute) tagToWrite() int {
+	if a.tag == 0 {
+		return asn1.TagUTF8String
+	}
+	return a.tag
 }
 
 func escape2253(s string) string {
@@ -202,11 +229,7 @@ func (n Name) DER() ([]byte, error) {
 	for _, rdn := range n {
 		var attrs [][]byte
 		for _, a := range rdn {
-			tag := a.tag
-			if tag == 0 {
-				tag = asn1.TagUTF8String
-			}
-			der, err := attributeDER(a.oid, asn1.RawValue{Tag: tag, Bytes: a.raw})
+			der, err := attributeDER(a.oid, asn1.RawValue{Tag: a.tagToWrite(), Bytes: a.raw})
 			if err != nil {
 				return nil, err
 			}
