@@ -10,11 +10,22 @@
 //	cred, err := source.Credential(ctx)
 //	id, err := cred.Identity()   // id.DN is "/O=Grid/CN=Jane Doe", proxies left out
 //
-// [Mint] signs a proxy certificate over somebody else's public key, [NewProxy]
-// makes the key too:
+// [UserCredential] finds what proxies are made of, the certificate in ~/.globus.
+// Its key may be locked; somebody is then asked for the passphrase:
+//
+//	source, err := gsi.UserCredential(gsi.FileOptions{Passphrase: func(file string) ([]byte, error) {
+//		fmt.Fprintf(os.Stderr, "Passphrase for %s: ", file)
+//		return term.ReadPassword(int(os.Stdin.Fd()))
+//	}})
+//
+// [NewProxy] makes a proxy, which is kept in a file until it is destroyed:
 //
 //	proxy, err := gsi.NewProxy(cred, gsi.Limits{Type: gsi.RFCLimited, Lifetime: time.Hour})
-//	err = gsi.WriteProxyFile("/tmp/x509up_u1000", proxy)
+//	err = gsi.WriteProxyFile(gsi.ProxyPath(), proxy)
+//	err = gsi.DestroyProxyFile(gsi.ProxyPath())
+//
+// [Mint] signs a proxy certificate over somebody else's public key: that is
+// delegation. For one's own end of it a [KeyPool] has RSA keys made ahead.
 //
 // Nothing here decides whether a chain is to be trusted: that is package trust.
 package gsi

@@ -53,7 +53,7 @@ func (p place) userCredential(o FileOptions) (*File, error) {
 	inGlobus := func(name string) string { return filepath.Join(p.home, ".globus", name) }
 	why := "it is the certificate in ~/.globus"
 	switch {
-	case strings.Contains(cert, ".p12"):
+	case strings.Contains(filepath.Base(cert), ".p12"):
 		return found(PKCS12File(cert, "", o), "X509_USER_CERT names it"), nil
 	case cert != "" && key != "":
 		return found(PairFile(cert, key, o), "X509_USER_CERT and X509_USER_KEY name it"), nil

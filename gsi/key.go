@@ -85,20 +85,30 @@ func ask(passphrase func() ([]byte, error)) ([]byte, error) {
 	return pass, nil
 }
 
-// MarshalKey writes a key as PEM in clear: PKCS#1 for RSA (GT4 reads no other),
-// SEC 1 for ECDSA.
+// MarshalKey writes a key as PEM in clear: RSA in PKCS#1, since GT4 reads no
+// other, ECDSA in PKCS#8, since the Globus tools read no SEC 1.
 func MarshalKey(key crypto.Signer) ([]byte, error) {
-	switch k := key.(type) {
-	case *rsa.PrivateKey:
+	if k, ok := key.(*rsa.PrivateKey); ok {
 		return pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(k)}), nil
-	case *ecdsa.PrivateKey:
-		der, err := x509.MarshalECPrivateKey(k)
-		if err != nil {
-			return nil, errors.New("gsi: the EC key is of a curve that has no name")
-		}
-		return pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), nil
 	}
-	return nil, fmt.Errorf("gsi: a key of type %T cannot be written to a file", key)
+	der, err := marshalPKCS8(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+func marshalPKCS8(key crypto.Signer) ([]byte, error) {
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+	default:
+		return nil, fmt.Errorf("gsi: a key of type %T cannot be written to a file", key)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, errors.New("gsi: the key cannot be written as PKCS#8: it is of a curve that has no name")
+	}
+	return der, nil
 }
 
 // MarshalEncryptedKey writes a key as PEM, locked with a passphrase: PKCS#8 with
@@ -107,14 +117,9 @@ func MarshalEncryptedKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	if len(passphrase) == 0 {
 		return nil, errors.New("gsi: an empty passphrase locks nothing: give one")
 	}
-	switch key.(type) {
-	case *rsa.PrivateKey, *ecdsa.PrivateKey:
-	default:
-		return nil, fmt.Errorf("gsi: a key of type %T cannot be written to a file", key)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	der, err := marshalPKCS8(key)
 	if err != nil {
-		return nil, errors.New("gsi: the key cannot be written as PKCS#8")
+		return nil, err
 	}
 	if der, err = lockPKCS8(der, passphrase); err != nil {
 		return nil, err

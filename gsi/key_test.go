@@ -193,7 +193,7 @@ func TestMarshalKey_WritesWhatGridToolsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want, key := range map[string]crypto.Signer{"RSA PRIVATE KEY": rsaKey, "EC PRIVATE KEY": ecKey} {
+	for want, key := range map[string]crypto.Signer{"RSA PRIVATE KEY": rsaKey, "PRIVATE KEY": ecKey} {
 		data, err := MarshalKey(key)
 		if err != nil {
 			t.Fatal(err)

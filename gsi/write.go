@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// MarshalProxy writes a credential as proxy files hold it: the leaf, its key in
-// PKCS#1 (GT4 reads no other) or SEC 1, then the chain.
+// MarshalProxy writes a credential as proxy files hold it: the leaf, its key as
+// [MarshalKey] writes it, then the chain.
 func MarshalProxy(c *Credential) ([]byte, error) {
 	if err := c.check(); err != nil {
 		return nil, err

@@ -28,7 +28,7 @@ func TestWriteProxyFile_Is0600AndInTheOrderOfTheGrid(t *testing.T) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		order = append(order, block.Type)
 	}
-	if strings.Join(order, ",") != "CERTIFICATE,EC PRIVATE KEY,CERTIFICATE" {
+	if strings.Join(order, ",") != "CERTIFICATE,PRIVATE KEY,CERTIFICATE" {
 		t.Error(order)
 	}
 	entries, _ := os.ReadDir(filepath.Dir(path))
