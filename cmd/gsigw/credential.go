@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -78,18 +81,53 @@ func readBounded(path string) ([]byte, error) {
 }
 
 func (f credentialFile) parse(data, passphrase []byte) ([]*x509.Certificate, error) {
-	parse := gsi.ParsePEM
 	if f.passphrase != "" {
-		parse = func(data []byte) (*gsi.Credential, error) { return gsi.ParsePKCS12(data, passphrase) }
+		cred, err := gsi.ParsePKCS12(data, passphrase)
+		if err != nil {
+			return nil, err
+		}
+		return cred.Chain, nil
 	}
-	cred, err := parse(data)
-	switch {
-	case err == nil:
+	cred, err := gsi.ParsePEM(data)
+	if err == nil {
 		return cred.Chain, nil // in order, whatever that of the file is
-	case f.passphrase != "":
+	}
+	chain, chainErr := gsi.ParseCertificates(data)
+	if chainErr == nil && hasForeignKey(data, chain) {
 		return nil, err
 	}
-	return gsi.ParseCertificates(data)
+	return chain, chainErr
+}
+
+// hasForeignKey finds a key that belongs to none of the certificates: no tool could use such a file, and whose it was
+// to be is not known.
+func hasForeignKey(data []byte, certs []*x509.Certificate) bool {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		key := parsePlainKey(block)
+		if key == nil {
+			continue
+		}
+		public, _ := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+		if !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return public != nil && public.Equal(c.PublicKey) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// parsePlainKey reads a key that is not locked, nil for anything else.
+func parsePlainKey(block *pem.Block) crypto.Signer {
+	var key any
+	switch block.Type {
+	case "RSA PRIVATE KEY":
+		key, _ = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, _ = x509.ParseECPrivateKey(block.Bytes)
+	case "PRIVATE KEY":
+		key, _ = x509.ParsePKCS8PrivateKey(block.Bytes)
+	}
+	signer, _ := key.(crypto.Signer)
+	return signer
 }
 
 // explain says of a PKCS#12 file how it is read here.

@@ -54,17 +54,19 @@ func (f *proxyFacts) verified(chain []*x509.Certificate, believe func(der []byte
 
 // refuse shows attributes that are not believed, and takes nothing over from them.
 func (f *proxyFacts) refuse(vo voFacts, err error) {
-	vo.Verified, vo.Code, vo.Reason = new(false), string(voms.Malformed), oneLine(err)
+	vo.Verified, vo.refusal = new(false), oneLine(err)
+	vo.Code, vo.Reason, vo.Remedy = string(voms.Malformed), vo.refusal, "make the proxy again"
 	if e, ok := errors.AsType[*voms.Error](err); ok {
-		vo.Code = string(e.Code)
+		vo.Code, vo.Reason, vo.Remedy = string(e.Code), e.Reason, e.Remedy
 	}
 	if err == errNoVOMSDir {
-		vo.Code = "no-vomsdir"
+		vo.Code, vo.Remedy = "no-vomsdir", "name one with --vomsdir or X509_VOMS_DIR"
+		vo.refusal = fmt.Sprintf("the attributes of the VO %s from %s: %s: %s", vo.VO, vo.Issuer, vo.refusal, vo.Remedy)
 	}
 	f.VOs = append(f.VOs, vo)
 }
 
-var errNoVOMSDir = errors.New("there is no vomsdir to verify them against: name one with --vomsdir or X509_VOMS_DIR")
+var errNoVOMSDir = errors.New("there is no vomsdir to verify them against")
 
 // attributes verifies those of a chain that holds, with a warning for each that does not.
 func (f *proxyVerifyFlags) attributes(c *cobra.Command, store *trust.Store, chain []*x509.Certificate, facts *proxyFacts) error {
@@ -79,7 +81,7 @@ func (f *proxyVerifyFlags) attributes(c *cobra.Command, store *trust.Store, chai
 	facts.verified(chain, believe)
 	for _, vo := range facts.VOs {
 		if !*vo.Verified {
-			fmt.Fprintf(c.ErrOrStderr(), "warning: attributes=%s: %s\n", vo.Code, vo.Reason)
+			fmt.Fprintf(c.ErrOrStderr(), "warning: attributes=%s: %s\n", vo.Code, vo.refusal)
 		}
 	}
 	return nil
@@ -106,14 +108,19 @@ func openVOMSDir(c *cobra.Command, flag string, o voms.Options) (*voms.Dir, erro
 }
 
 // attributesError says that the chain holds, and the attributes that were asked for do not.
-type attributesError struct{ code, reason, remedy string }
+type attributesError struct{ code, words, reason, remedy string }
 
-func (e *attributesError) Error() string { return e.reason + ": " + e.remedy }
+func (e *attributesError) Error() string {
+	if e.words != "" {
+		return e.words
+	}
+	return e.reason + ": " + e.remedy
+}
 
 // demand refuses a proxy without the attributes that --require-voms and --fqan ask for.
 func (f *proxyFacts) demand(all bool, wanted []voms.FQAN) error {
 	if all && len(f.VOs) == 0 {
-		return &attributesError{"no-attributes", "the proxy has no VOMS attributes", "make it with gsigw proxy init --voms VO"}
+		return &attributesError{code: "no-attributes", reason: "the proxy has no VOMS attributes", remedy: "make it with gsigw proxy init --voms VO"}
 	}
 	for _, vo := range f.VOs {
 		if all && !*vo.Verified {
@@ -135,10 +142,12 @@ func (f *proxyFacts) missing(fqan voms.FQAN) error {
 			return refusedAttributes(vo)
 		}
 	}
-	return &attributesError{"fqan", "the proxy does not have " + fqan.String(),
-		fmt.Sprintf("make it with gsigw proxy init --voms %s:%s", fqan.VO(), fqan)}
+	return &attributesError{
+		code: "no-fqan", reason: "the proxy does not have " + fqan.String(),
+		remedy: fmt.Sprintf("make it with gsigw proxy init --voms %s:%s", fqan.VO(), fqan),
+	}
 }
 
 func refusedAttributes(vo voFacts) error {
-	return &attributesError{"voms-" + vo.Code, vo.Reason, "only attributes that are believed were to do"}
+	return &attributesError{"voms-" + vo.Code, vo.refusal, vo.Reason, vo.Remedy}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,7 +104,7 @@ func (f *initFlags) run(c *cobra.Command) error {
 		return err
 	}
 	fmt.Fprintf(m.progress, "Your identity: %s\n", id.DN)
-	wishes, err := f.attributes.wishes(limits.Lifetime)
+	wishes, err := f.attributes.wishes(min(limits.Lifetime, time.Until(issuer.NotAfter())))
 	if err != nil {
 		return err
 	}

@@ -94,6 +94,9 @@ func (f *renewFlags) run(c *cobra.Command, path string) error {
 	if err != nil {
 		return fmt.Errorf("the proxy was not renewed, and %s is as it was: %w", path, err)
 	}
+	if left := renewed.UsableUntil.Sub(renewed.at); left < f.lessThan.Duration {
+		return fmt.Errorf("the proxy was renewed, and lasts for %s only: renew what it is made of", clock(left))
+	}
 	return f.print(c, renewed)
 }
 
@@ -215,8 +218,8 @@ func (f *proxyFacts) lossIn(renewed proxyFacts) error {
 		return fmt.Errorf("the new proxy is of %s, and the old one of %s", renewed.Identity, f.Identity)
 	case f.Limited && !renewed.Limited:
 		return errors.New("the old proxy is limited, and the new one is not")
-	case !renewed.UsableUntil.After(f.UsableUntil):
-		return fmt.Errorf("the new proxy would not outlast the old: it ends at %s", date(renewed.UsableUntil))
+	case renewed.UsableUntil.Before(f.UsableUntil):
+		return fmt.Errorf("the new proxy would end before the old, at %s", date(renewed.UsableUntil))
 	}
 	for _, old := range f.VOs {
 		for _, fqan := range old.fqans {

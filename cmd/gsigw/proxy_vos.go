@@ -26,8 +26,10 @@ type voFacts struct {
 	Verified   *bool       `json:"verified,omitempty"` // of proxy verify alone
 	Code       string      `json:"code,omitempty"`     // why it was not
 	Reason     string      `json:"reason,omitempty"`
+	Remedy     string      `json:"remedy,omitempty"`
 
-	fqans []voms.FQAN
+	fqans   []voms.FQAN
+	refusal string // all of it in one line
 }
 
 // attribute is a generic attribute of a VO.
