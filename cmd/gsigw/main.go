@@ -88,7 +88,7 @@ workflow user's own, signed with that user's proxy certificate, and the reply co
 		SilenceUsage:  true,
 	}
 	c.AddCommand(demoCommand(), runCommand(), configCommand(), explainCommand(), signCommand(), verifyCommand(),
-		c14nCommand(), proxyCommand(), caCommand(), versionCommand())
+		c14nCommand(), proxyCommand(), myproxyCommand(), doctorCommand(), caCommand(), versionCommand())
 	settle(c)
 	return c
 }
