@@ -125,10 +125,7 @@ func (c *Context) initiatorTLS() *tls.Config {
 func (c *Context) acceptorTLS() *tls.Config {
 	t := c.baseTLS()
 	t.Certificates = []tls.Certificate{*certificate(c.config.Credential)}
-	t.ClientAuth = tls.RequireAnyClientCert // verify judges them
-	if c.config.AllowAnonymous {
-		t.ClientAuth = tls.RequestClientCert
-	}
+	t.ClientAuth = tls.RequestClientCert // verify says whether there must be one
 	return t
 }
 

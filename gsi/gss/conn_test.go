@@ -1,20 +1,13 @@
 package gss_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -25,62 +18,6 @@ import (
 	"gsigw/internal/gridtest"
 	"gsigw/trust"
 )
-
-// loopback connects two ends over TCP.
-func loopback(t testing.TB) (client, server net.Conn) {
-	t.Helper()
-	l := gridtest.Must(net.Listen("tcp", "127.0.0.1:0"))
-	defer l.Close()
-	client = gridtest.Must(net.Dial("tcp", l.Addr().String()))
-	server = gridtest.Must(l.Accept())
-	t.Cleanup(func() { client.Close(); server.Close() })
-	return client, server
-}
-
-type result struct {
-	conn *gss.Conn
-	err  error
-}
-
-// dial runs a client against a server.
-func dial(t testing.TB, initiator, acceptor gss.Config) (client, server result) {
-	t.Helper()
-	near, far := loopback(t)
-	done := make(chan result)
-	go func() {
-		conn, err := gss.Server(t.Context(), far, acceptor)
-		done <- result{conn, err}
-	}()
-	conn, err := gss.Client(t.Context(), near, initiator)
-	return result{conn, err}, <-done
-}
-
-func connect(t testing.TB, initiator, acceptor gss.Config) (client, server *gss.Conn) {
-	t.Helper()
-	c, s := dial(t, initiator, acceptor)
-	if c.err != nil || s.err != nil {
-		t.Fatalf("client: %v; server: %v", c.err, s.err)
-	}
-	t.Cleanup(func() { c.conn.Close(); s.conn.Close() })
-	return c.conn, s.conn
-}
-
-// peer makes a server that has shaken hands and nothing else, to misbehave by hand.
-func peer(t testing.TB, version uint16) (client *gss.Conn, server *gss.Context, far net.Conn) {
-	t.Helper()
-	near, far := loopback(t)
-	acceptor := gridtest.Must(gss.Accept(example.acceptor()))
-	done := make(chan error)
-	go func() {
-		_, err := gss.Handshake(t.Context(), far, acceptor)
-		done <- err
-	}()
-	client, err := gss.Client(t.Context(), near, withVersion(example.initiator(), version))
-	if err := errors.Join(err, <-done); err != nil {
-		t.Fatal(err)
-	}
-	return client, acceptor, far
-}
 
 func TestConn_CarriesMessages(t *testing.T) {
 	for _, version := range versions {
@@ -99,129 +36,6 @@ func TestConn_CarriesMessages(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestReceiveUntil_PutsRecordsTogether(t *testing.T) {
-	client, server := connect(t, example.initiator(), example.acceptor())
-	message := append(bytes.Repeat([]byte{'x'}, 100_000), 0)
-	go server.Send(t.Context(), message)
-	got, err := client.ReceiveUntil(t.Context(), len(message), func(m []byte) (bool, error) { return m[len(m)-1] == 0, nil })
-	if err != nil || !bytes.Equal(got, message) {
-		t.Errorf("got %d of %d bytes, %v", len(got), len(message), err)
-	}
-}
-
-func TestReceiveUntil_RefusesWhatIsTooLongOrWrong(t *testing.T) {
-	wrong := errors.New("wrong")
-	for name, test := range map[string]struct {
-		limit int
-		whole error
-		want  error
-	}{"too long": {50_000, nil, gss.ErrTooLong}, "wrong": {200_000, wrong, wrong}} {
-		client, server := connect(t, example.initiator(), example.acceptor())
-		go server.Send(t.Context(), bytes.Repeat([]byte{'x'}, 100_000))
-		got, err := client.ReceiveUntil(t.Context(), test.limit, func([]byte) (bool, error) { return false, test.whole })
-		if err != test.want || got != nil {
-			t.Errorf("%s: %d bytes, %v", name, len(got), err)
-		}
-	}
-}
-
-func TestReceive_RefusesMessagesBeyondTheLimitAndIsDeadAfterwards(t *testing.T) {
-	client, server := connect(t, example.initiator(), example.acceptor())
-	server.Send(t.Context(), []byte("four+"))
-	server.Send(t.Context(), []byte("more"))
-	for range 2 {
-		if got, err := client.Receive(t.Context(), 4); err != gss.ErrTooLong || got != nil {
-			t.Errorf("got %q, %v", got, err)
-		}
-	}
-	if err := client.Send(t.Context(), []byte("x")); err != gss.ErrTooLong {
-		t.Errorf("send: %v", err)
-	}
-}
-
-func TestReceive_RefusesTokensAnnouncedTooLong(t *testing.T) {
-	for _, length := range []uint32{1<<20 + 1<<18, 1<<24 + 1, 0xffffffff, 4, 0} {
-		client, _, far := peer(t, tls.VersionTLS13)
-		far.Write(append(binary.BigEndian.AppendUint32(nil, length), "hello"...))
-		if got, err := client.Receive(t.Context(), 1<<20); err == nil || got != nil {
-			t.Errorf("%d: got %q, %v", length, got, err)
-		}
-	}
-}
-
-func TestReceive_TakesTokensWithALengthBeforeThem(t *testing.T) {
-	client, server, far := peer(t, tls.VersionTLS13)
-	message := strings.Repeat("x", 100_000)
-	token := wrap(t, server, message)
-	far.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
-	far.Write(wrap(t, server, "without"))
-	for _, want := range []string{message, "without"} {
-		if got, err := client.Receive(t.Context(), len(want)); err != nil || string(got) != want {
-			t.Errorf("got %d of %d bytes, %v", len(got), len(want), err)
-		}
-	}
-}
-
-func TestReceive_TellsAnEndFromACut(t *testing.T) {
-	for _, version := range versions {
-		client, server, far := peer(t, version)
-		far.Write(append(wrap(t, server, "last"), server.Close()...))
-		if got, err := client.Receive(t.Context(), 10); err != nil || string(got) != "last" {
-			t.Errorf("got %q, %v", got, err)
-		}
-		if got, err := client.Receive(t.Context(), 10); err != io.EOF || got != nil {
-			t.Errorf("closed: %q, %v", got, err)
-		}
-		for _, cut := range []int{0, 1, 5, 7} {
-			client, server, far := peer(t, version)
-			far.Write(wrap(t, server, "last")[:cut])
-			far.(*net.TCPConn).CloseWrite()
-			if got, err := client.Receive(t.Context(), 10); !errors.Is(err, io.ErrUnexpectedEOF) || got != nil {
-				t.Errorf("cut after %d bytes: %q, %v", cut, got, err)
-			}
-		}
-	}
-}
-
-func TestReceive_EndOfOneTokenIsKeptForTheNextCall(t *testing.T) {
-	client, server, far := peer(t, tls.VersionTLS13)
-	token := append(wrap(t, server, "last"), server.Close()...)
-	far.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
-	if got, err := client.Receive(t.Context(), 10); err != nil || string(got) != "last" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	if got, err := client.Receive(t.Context(), 10); err != io.EOF || got != nil {
-		t.Errorf("closed: %q, %v", got, err)
-	}
-}
-
-// The null byte stands where Globus has no session ticket to send; after it, a null byte is a message.
-func TestReceive_PassesOverTheNullByteOfTheHandshakeOnly(t *testing.T) {
-	for version, want := range map[uint16]string{tls.VersionTLS12: "\x00", tls.VersionTLS13: "hello"} {
-		client, server, far := peer(t, version)
-		far.Write(wrap(t, server, "\x00"))
-		far.Write(wrap(t, server, "hello"))
-		if got, err := client.Receive(t.Context(), 10); err != nil || string(got) != want {
-			t.Errorf("%s: got %q, %v", tls.VersionName(version), got, err)
-		}
-	}
-	client, server, far := peer(t, tls.VersionTLS13)
-	far.Write(append(wrap(t, server, "hello"), wrap(t, server, "\x00")...))
-	for _, want := range []string{"hello", "\x00"} {
-		if got, err := client.Receive(t.Context(), 10); err != nil || string(got) != want {
-			t.Errorf("got %q, %v", got, err)
-		}
-	}
-}
-
-func TestReceive_CutsOffTokensWithoutEnd(t *testing.T) {
-	client, _, far := peer(t, tls.VersionTLS13)
-	far.Write(bytes.Repeat([]byte{20, 3, 3, 0, 1, 1}, 100))
-	if got, err := client.Receive(t.Context(), 10); err == nil || got != nil {
-		t.Errorf("got %q, %v", got, err)
 	}
 }
 
@@ -266,52 +80,6 @@ func TestClient_ShowsTheChainToAServerThatHintsAtCAs(t *testing.T) {
 	}
 }
 
-// opensslServer starts `openssl s_server`, which verifies the client's chain itself and says each line backwards.
-func opensslServer(t *testing.T, args ...string) (addr string) {
-	t.Helper()
-	openssl, err := exec.LookPath("openssl")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("openssl is not installed")
-	}
-	pki := gridtest.Must(gridtest.NewPKI(t.TempDir(), gridtest.PKIOptions{}))
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: example.pki.CA.Cert.Raw})
-	if err := errors.Join(pki.WritePair("host", example.pki.Host), os.WriteFile(filepath.Join(pki.Dir, "ca.pem"), ca, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(openssl, append([]string{"s_server", "-accept", "127.0.0.1:0", "-cert", "hostcert.pem", "-key", "hostkey.pem",
-		"-CAfile", "ca.pem", "-Verify", "10", "-verify_return_error", "-allow_proxy_certs", "-rev"}, args...)...)
-	cmd.Dir = pki.Dir
-	out := gridtest.Must(cmd.StdoutPipe())
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if addr, ok := strings.CutPrefix(lines.Text(), "ACCEPT "); ok {
-			go io.Copy(io.Discard, out) // keep the pipe from filling
-			return addr
-		}
-	}
-	t.Fatal("openssl s_server did not start")
-	return ""
-}
-
-func TestReceive_PassesOverSessionTicketsUpToALimit(t *testing.T) {
-	for _, test := range []struct{ tickets, want string }{{"0", "olleh0\n"}, {"3", "olleh0\n"}, {"100", ""}} {
-		raw := gridtest.Must(net.Dial("tcp", opensslServer(t, "-num_tickets", test.tickets)))
-		client, err := gss.Client(t.Context(), raw, withVersion(example.initiator(), tls.VersionTLS13))
-		if err != nil {
-			t.Fatal(err)
-		}
-		client.Send(t.Context(), []byte("hello\n"))
-		got, err := client.Receive(t.Context(), 10)
-		if string(got) != test.want || (err == nil) != (test.want != "") {
-			t.Errorf("%s tickets: got %q, %v", test.tickets, got, err)
-		}
-		client.Close()
-	}
-}
-
 func TestClient_RefusesAServerThatAsksForNoCertificate(t *testing.T) {
 	for _, version := range versions {
 		near, far := loopback(t)
@@ -321,6 +89,41 @@ func TestClient_RefusesAServerThatAsksForNoCertificate(t *testing.T) {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
 	}
+}
+
+func TestServer_ResumesNoSession(t *testing.T) {
+	for _, version := range versions {
+		config := &tls.Config{InsecureSkipVerify: true, MaxVersion: version, ClientSessionCache: tls.NewLRUClientSessionCache(1), ServerName: "x"}
+		for range 2 {
+			near, far := loopback(t)
+			go func() {
+				if conn, err := gss.Server(t.Context(), far, anonymous(example.acceptor())); err == nil {
+					conn.Send(t.Context(), []byte("hello"))
+				}
+			}()
+			client := tls.Client(near, config)
+			if err := client.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			if client.ConnectionState().DidResume {
+				t.Errorf("%s: resumed", tls.VersionName(version))
+			}
+			client.Write([]byte("0"))
+			for message := ""; !strings.HasSuffix(message, "hello"); { // a ticket would come before it
+				part := make([]byte, 10)
+				n, err := client.Read(part)
+				if err != nil {
+					t.Fatal(err)
+				}
+				message += string(part[:n])
+			}
+		}
+	}
+}
+
+func anonymous(c gss.Config) gss.Config {
+	c.AllowAnonymous = true
+	return c
 }
 
 func TestClient_SpeaksToOldServersOnlyWhenTold(t *testing.T) {
@@ -471,19 +274,6 @@ func TestConn_IsDeadAfterClose(t *testing.T) {
 	if _, err := server.Receive(t.Context(), 10); err != io.EOF {
 		t.Errorf("the server heard %v", err)
 	}
-}
-
-func FuzzReadToken(f *testing.F) {
-	f.Add([]byte{22, 3, 1, 0, 1, 1})
-	f.Add([]byte{0, 0, 0, 6, 22, 3, 1, 0, 1, 1})
-	f.Add([]byte{0, 0xff, 0xff, 0xff, 22})
-	f.Add([]byte{26, 3, 0, 0, 20})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		token, err := gss.ReadToken(bufio.NewReader(bytes.NewReader(data)), 1000)
-		if err == nil && (len(token) < 5 || len(token) > 1000) {
-			t.Errorf("a token of %d bytes", len(token))
-		}
-	})
 }
 
 // A client says whom it means to talk to, sends, and receives. The server here answers what it hears.

@@ -144,7 +144,7 @@ func (c *Context) handshake(yield func(struct{}) bool) {
 func (c *Context) finish() error {
 	switch {
 	case c.rejected != nil:
-		return c.fail(c.rejected)
+		return c.fail(c.rejected) // as it stands, without what crypto/tls may add
 	case c.result != nil:
 		return c.fail(handshakeError(c.result))
 	case c.wire.pending():

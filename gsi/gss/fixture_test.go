@@ -2,6 +2,8 @@ package gss_test
 
 import (
 	"crypto/tls"
+	"errors"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -98,4 +100,60 @@ func wrap(t testing.TB, c *gss.Context, message string) []byte {
 		t.Fatal(err)
 	}
 	return token
+}
+
+// loopback connects two ends over TCP.
+func loopback(t testing.TB) (client, server net.Conn) {
+	t.Helper()
+	l := gridtest.Must(net.Listen("tcp", "127.0.0.1:0"))
+	defer l.Close()
+	client = gridtest.Must(net.Dial("tcp", l.Addr().String()))
+	server = gridtest.Must(l.Accept())
+	t.Cleanup(func() { client.Close(); server.Close() })
+	return client, server
+}
+
+type result struct {
+	conn *gss.Conn
+	err  error
+}
+
+// dial runs a client against a server.
+func dial(t testing.TB, initiator, acceptor gss.Config) (client, server result) {
+	t.Helper()
+	near, far := loopback(t)
+	done := make(chan result)
+	go func() {
+		conn, err := gss.Server(t.Context(), far, acceptor)
+		done <- result{conn, err}
+	}()
+	conn, err := gss.Client(t.Context(), near, initiator)
+	return result{conn, err}, <-done
+}
+
+func connect(t testing.TB, initiator, acceptor gss.Config) (client, server *gss.Conn) {
+	t.Helper()
+	c, s := dial(t, initiator, acceptor)
+	if c.err != nil || s.err != nil {
+		t.Fatalf("client: %v; server: %v", c.err, s.err)
+	}
+	t.Cleanup(func() { c.conn.Close(); s.conn.Close() })
+	return c.conn, s.conn
+}
+
+// peer makes a server that has shaken hands and nothing else, to misbehave by hand.
+func peer(t testing.TB, version uint16) (client *gss.Conn, server *gss.Context, far net.Conn) {
+	t.Helper()
+	near, far := loopback(t)
+	acceptor := gridtest.Must(gss.Accept(example.acceptor()))
+	done := make(chan error)
+	go func() {
+		_, err := gss.Handshake(t.Context(), far, acceptor)
+		done <- err
+	}()
+	client, err := gss.Client(t.Context(), near, withVersion(example.initiator(), version))
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	return client, acceptor, far
 }
