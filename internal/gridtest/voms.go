@@ -40,17 +40,20 @@ type AA struct {
 	options PKIOptions
 }
 
-// NewAA makes the attribute authority of [VO]. Its certificate has the key identifier that voms-api-java asks for.
+// NewAA makes the attribute authority of [VO].
 func (p *PKI) NewAA() (*AA, error) {
-	key, err := testKey(VOMSName, false)
+	c, err := p.identified(VOMSName)
+	return &AA{Credential: c, VO: VO, Server: VOMSServer, options: p.options}, err
+}
+
+// identified issues a certificate with the key identifier without which voms-proxy-fake makes no proxy, and
+// voms-api-java believes no authority.
+func (p *PKI) identified(name string) (*gsi.Credential, error) {
+	key, err := testKey(name, false)
 	if err != nil {
 		return nil, err
 	}
-	c, err := p.CA.Issue(Request{Name: VOMSName, Key: key, Change: func(t *x509.Certificate) { t.SubjectKeyId = keyHash(key.Public()) }})
-	if err != nil {
-		return nil, err
-	}
-	return &AA{Credential: c, VO: VO, Server: VOMSServer, options: p.options}, nil
+	return p.CA.Issue(Request{Name: name, Key: key, Change: func(t *x509.Certificate) { t.SubjectKeyId = keyHash(key.Public()) }})
 }
 
 // keyHash is the identifier of a key by RFC 5280, section 4.2.1.2, method 1.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -38,8 +39,11 @@ func NewVOMSGrid(dir string, o PKIOptions) (*VOMSGrid, error) {
 	if err != nil {
 		return nil, err
 	}
+	if pki.User, err = pki.identified(UserName); err != nil {
+		return nil, err
+	}
 	g := &VOMSGrid{PKI: pki, AA: aa, VOMSDir: filepath.Join(dir, "vomsdir"), Now: o.Now}
-	return g, aa.WriteLSC(g.VOMSDir)
+	return g, errors.Join(aa.WriteLSC(g.VOMSDir), pki.WritePair("user", pki.User), pki.WritePair("voms", aa.Credential))
 }
 
 // Good is what the authority says of the user when nothing is wrong.
