@@ -92,7 +92,10 @@ type myproxyPutFlags struct {
 }
 
 func myproxyPut() *cobra.Command {
-	f := &myproxyPutFlags{stored: inHours(myproxy.DefaultStored), lifetime: inHours(myproxy.DefaultLifetime)}
+	return myproxyPutWith(&myproxyPutFlags{stored: inHours(myproxy.DefaultStored), lifetime: inHours(myproxy.DefaultLifetime)})
+}
+
+func myproxyPutWith(f *myproxyPutFlags) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "put",
 		Aliases: []string{"init"},

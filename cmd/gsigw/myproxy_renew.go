@@ -164,7 +164,7 @@ func (k *keeper) run(ctx context.Context) error {
 		}
 		wait := k.due(old)
 		if wait <= 0 {
-			wait = retry // whatever comes of it: a proxy that is short from the start is no reason to hurry
+			wait = retry // whatever comes of it
 			if err := k.renew(old); err != nil && ctx.Err() == nil {
 				k.failed(err)
 			}
@@ -179,9 +179,9 @@ func (k *keeper) run(ctx context.Context) error {
 
 // due is how long the proxy is good for before it is to be renewed.
 func (k *keeper) due(c *gsi.Credential) time.Duration {
-	threshold := k.threshold
-	if threshold == 0 {
-		threshold = c.NotAfter().Sub(c.NotBefore()) / 2
+	threshold, life := k.threshold, c.NotAfter().Sub(c.NotBefore())
+	if threshold == 0 || threshold >= life { // the server may give less than the threshold
+		threshold = life / 2
 	}
 	return time.Until(c.NotAfter().Add(-threshold))
 }
