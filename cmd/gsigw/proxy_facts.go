@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"gsigw/gsi"
+	"gsigw/voms"
 )
 
 // facts are what proxy info prints alone, each under the name that grid-proxy-info or voms-proxy-info has for it.
@@ -25,6 +27,7 @@ var facts = []struct {
 	{"acissuer", "", "the issuers of the attributes", ofEach(func(vo voFacts) []string { return []string{vo.Issuer} })},
 	{"serial", "", "the serial numbers of the attributes", ofEach(func(vo voFacts) []string { return []string{vo.Serial} })},
 	{"uri", "", "the servers of the VOs", ofEach(func(vo voFacts) []string { return []string{vo.URI} })},
+	{"included", "", "the file that is included", func(p proxyFacts) []string { return lines(voms.IncludedFile(p.chain)) }},
 	{"actimeleft", "", "the seconds until the attributes end", acTimeleft},
 }
 
@@ -57,4 +60,11 @@ func (f *proxyFacts) inRFC2253() {
 			*name.to = parsed.RFC2253()
 		}
 	}
+}
+
+func lines(text []byte) []string {
+	if len(text) == 0 {
+		return nil
+	}
+	return []string{strings.TrimSuffix(string(text), "\n")}
 }

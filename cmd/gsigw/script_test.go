@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/x509/pkix"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +33,9 @@ func TestScript(t *testing.T) {
 			e.Setenv("CHAINS", chains)
 			e.Setenv("PKI", filepath.Join(e.WorkDir, "pki"))
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			for _, variable := range []string{"X509_USER_PROXY", "X509_CERT_DIR", "X509_VOMS_DIR", "VOMS_USERCONF", "X509_VOMSES", "MYPROXY_SERVER"} {
+				e.Setenv(variable, "")
+			}
 			return makePKI(filepath.Join(e.WorkDir, "pki"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"refused": refusedWith, "exits": exits, "prints": prints},
@@ -59,7 +64,47 @@ func makePKI(dir string) error {
 			return err
 		}
 	}
-	return makePKCS12(dir, p.User)
+	return errors.Join(makePKCS12(dir, p.User), makeLocked(dir, p.User), makeVOMS(dir, p))
+}
+
+// makeLocked writes the user's key locked with the passphrase of passphrase.
+func makeLocked(dir string, c *gsi.Credential) error {
+	key, err := gsi.MarshalEncryptedKey(c.Key, []byte("open sesame"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "lockedkey.pem"), key, 0o600)
+}
+
+// makeVOMS writes proxies with attributes of testvo, a vomsdir that trusts their authority, and a vomses file whose
+// server nobody is.
+func makeVOMS(dir string, p *gridtest.PKI) error {
+	aa, err := p.NewAA()
+	if err != nil {
+		return err
+	}
+	if err := aa.WriteLSC(filepath.Join(dir, "vomsdir")); err != nil {
+		return err
+	}
+	for name, end := range map[string]time.Duration{"voms.pem": 30 * time.Minute, "vomsexpired.pem": -time.Minute} {
+		ac, err := aa.Issue(gridtest.AC{
+			Holder: p.User.Leaf(), FQANs: []string{"/testvo/Role=admin", "/testvo"},
+			Generic:   []gridtest.Tag{{Name: "nick", Value: "jane", Qualifier: "testvo"}},
+			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(end),
+		})
+		if err != nil {
+			return err
+		}
+		c, err := p.Proxy(gsi.Limits{Lifetime: time.Hour, Extensions: []pkix.Extension{gridtest.ACExtension(ac)}})
+		if err != nil {
+			return err
+		}
+		if _, err := p.WriteProxy(name, c); err != nil {
+			return err
+		}
+	}
+	line := `"testvo" "localhost" "1" "` + gridtest.VOMSName + `" "testvo"` + "\n"
+	return os.WriteFile(filepath.Join(dir, "vomses"), []byte(line), 0o644)
 }
 
 // makePKCS12 writes a credential as PKCS#12, with its passphrase in a file, and its certificate in DER.
