@@ -49,6 +49,7 @@ var vomsDiffers = map[string]map[string]string{
 		"holder with another serial":       "compares the name alone",
 		"FQAN of another VO":               "does not compare the VO",
 		"FQAN of a VO with a longer name":  "does not compare the VO",
+		"fake, for another VO":             "does not compare the VO",
 		"FQAN that is none":                "does not parse it",
 		"VOMS attribute twice":             "takes the last",
 		"serial of 21 bytes":               "does not look",
