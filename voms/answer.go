@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,7 @@ import (
 
 // answer is what a server answered over either protocol.
 type answer struct {
-	ac       []byte // DER; nil when there is none
+	ac       []byte // DER; nil when the messages are a refusal
 	messages []Message
 }
 
@@ -46,7 +47,8 @@ func parseAnswer(root string, data []byte) (*answer, error) {
 		return nil, fmt.Errorf("the answer is a <%s>, not a <%s>: it begins %s", x.XMLName.Local, root, excerpt(string(data)))
 	}
 	a := &answer{messages: x.messages()}
-	if a.refusal() != nil {
+	isError := func(m Message) bool { return m.Code >= firstError }
+	if slices.ContainsFunc(a.messages, isError) || len(a.messages) > 0 && len(x.AC) == 0 {
 		return a, nil // what stands in place of the certificate is no matter
 	}
 	if len(x.AC) != 1 {
@@ -147,12 +149,10 @@ func codeOf(s string) int {
 	return ErrUnexpected
 }
 
-// refusal is a *ServerError when one of the messages is an error.
+// refusal is a *ServerError when there are words in place of a certificate.
 func (a *answer) refusal() error {
-	for _, m := range a.messages {
-		if m.Code >= firstError {
-			return &ServerError{a.messages}
-		}
+	if a.ac == nil {
+		return &ServerError{a.messages}
 	}
 	return nil
 }

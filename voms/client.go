@@ -30,7 +30,6 @@ type Client struct {
 	Trust      Verifier      // *trust.Store is one
 	Protocol   Protocol      // empty: REST, then legacy
 	Timeout    time.Duration // for each server; 0 means 30 s
-	MinVersion uint16        // of TLS; 0 means 1.2
 
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: straight, through no HTTP proxy
 	Now  func() time.Time                                                     // nil: time.Now
@@ -201,20 +200,20 @@ func (c *Client) now() time.Time {
 // other, and a server that does not answer at all is not waited for twice.
 func (c *Client) ask(ctx context.Context, s Server, cred *gsi.Credential, w *wish) (*Grant, error) {
 	timeout := cmp.Or(c.Timeout, defaultTimeout)
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var failed []error
 	for _, p := range c.protocols() {
-		a, err := c.exchange(ctx, s, cred, w, p)
-		if err == nil {
+		a, err := c.exchange(within, s, cred, w, p)
+		switch {
+		case err == nil:
 			return a.grant(s, p, cred, w)
-		}
-		final := errors.As(err, new(*ServerError)) || errors.As(err, new(*dialError)) || ctx.Err() != nil
-		if ctx.Err() == context.DeadlineExceeded {
-			err = fmt.Errorf("no answer within %v: %w", timeout, err)
-		}
-		if final {
+		case errors.As(err, new(*ServerError)) || errors.As(err, new(*dialError)) && within.Err() == nil:
 			return nil, err
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case within.Err() != nil:
+			return nil, fmt.Errorf("no answer within %v", timeout)
 		}
 		failed = append(failed, fmt.Errorf("over %s: %w", p, err))
 	}

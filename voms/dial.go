@@ -48,12 +48,8 @@ type handshake struct {
 }
 
 func (h *handshake) config() *tls.Config {
-	version := h.client.MinVersion
-	if version == 0 {
-		version = tls.VersionTLS12
-	}
 	return &tls.Config{
-		MinVersion:             version,
+		MinVersion:             tls.VersionTLS12,
 		ServerName:             h.server.Host,
 		Time:                   h.client.Now,
 		InsecureSkipVerify:     true, // together with VerifyConnection, which crypto/tls calls all the same
