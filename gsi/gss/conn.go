@@ -88,12 +88,16 @@ func (c *Conn) Send(ctx context.Context, message []byte) error {
 //
 // A message of more than 16 KB comes in pieces, as many as it has TLS records, and nothing says which is the last:
 // see [Conn.ReceiveUntil].
-func (c *Conn) Receive(ctx context.Context, limit int) (message []byte, err error) {
-	err = c.bound(ctx, func() error {
+func (c *Conn) Receive(ctx context.Context, limit int) ([]byte, error) {
+	var message []byte
+	err := c.bound(ctx, func() (err error) {
 		message, err = c.receive(limit)
 		return err
 	})
-	return message, err
+	if err != nil {
+		return nil, err
+	}
+	return message, nil
 }
 
 // ReceiveUntil puts messages together until whole says that they are one, or refuses them. The limit is for all of

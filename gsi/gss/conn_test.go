@@ -265,6 +265,20 @@ func TestConn_CancelEndsSendAndReceiveAndTheConn(t *testing.T) {
 	}
 }
 
+func TestReceive_GivesNothingOnceItsContextIsDone(t *testing.T) {
+	client, server := connect(t, example.initiator(), example.acceptor())
+	server.Send(t.Context(), []byte("one"))
+	server.Send(t.Context(), []byte("two"))
+	if got, err := client.Receive(t.Context(), 10); err != nil || string(got) != "one" {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := client.Receive(ctx, 10); !errors.Is(err, context.Canceled) || got != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
 func TestConn_IsDeadAfterClose(t *testing.T) {
 	client, server := connect(t, example.initiator(), example.acceptor())
 	client.Close()
