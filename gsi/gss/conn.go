@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -12,9 +13,8 @@ import (
 )
 
 const (
-	maxHandshake   = 1 << 20 // all the peer's handshake tokens together
-	maxEmptyTokens = 32      // in a row
-	closeTimeout   = time.Second
+	maxHandshake = 1 << 20 // all the peer's handshake tokens together
+	closeTimeout = time.Second
 )
 
 // ErrTooLong is what [Conn.Receive] says of a message beyond the limit.
@@ -29,7 +29,7 @@ type Conn struct {
 	in        *bufio.Reader
 	delegated *gsi.Credential
 	silent    bool // the last step sent nothing
-	greeting  bool // the first message may be the byte that keeps a TLS 1.3 handshake going
+	greeting  bool // nothing has come since a TLS 1.3 handshake: it may be the byte that Globus keeps it going with
 	err       error
 }
 
@@ -180,21 +180,30 @@ func (c *Conn) write(token []byte) error {
 		return nil
 	}
 	if _, err := c.raw.Write(token); err != nil {
-		return fmt.Errorf("gss: send: %w", err)
+		return c.lost(fmt.Errorf("gss: send: %w", err))
 	}
 	return nil
 }
 
+// lost: with TLS 1.3 a server judges our certificate after our handshake is over, and its alert may be lost with the
+// connection.
+func (c *Conn) lost(err error) error {
+	_, broken := errors.AsType[*net.OpError](err)
+	if c.greeting && (broken || errors.Is(err, io.ErrUnexpectedEOF)) {
+		return fmt.Errorf("%w; the server had said nothing yet: it may have refused our certificate", err)
+	}
+	return err
+}
+
 // receive passes over tokens without a message: with TLS 1.3 session tickets, with TLS 1.0 the empty records that
-// OpenSSL sends before others.
+// OpenSSL sends before others. crypto/tls takes 16 records in a row that hold none.
 func (c *Conn) receive(limit int) ([]byte, error) {
-	for range maxEmptyTokens {
+	for {
 		message, err := c.next(limit)
 		if err != nil || len(message) > 0 {
 			return message, err
 		}
 	}
-	return nil, errors.New("gss: the peer sends tokens without end and no message")
 }
 
 func (c *Conn) next(limit int) ([]byte, error) {
@@ -203,7 +212,7 @@ func (c *Conn) next(limit int) ([]byte, error) {
 	}
 	token, err := readToken(c.in, tokenLimit(limit))
 	if err != nil {
-		return nil, err
+		return nil, c.lost(err)
 	}
 	message, err := c.context.Unwrap(token)
 	greeting := c.greeting && string(message) == "\x00"

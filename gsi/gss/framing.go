@@ -88,7 +88,7 @@ func tokenLength(header []byte) (int, error) {
 		return recordLength(header)
 	}
 	n := binary.BigEndian.Uint32(header)
-	if n < recordHeader || n > maxToken {
+	if n > maxToken {
 		return 0, fmt.Errorf("gss: the peer does not speak GSI: it says %q", header)
 	}
 	return int(n), nil
