@@ -180,7 +180,7 @@ func (k *keeper) run(ctx context.Context) error {
 // due is how long the proxy is good for before it is to be renewed.
 func (k *keeper) due(c *gsi.Credential) time.Duration {
 	threshold, life := k.threshold, c.NotAfter().Sub(c.NotBefore())
-	if threshold == 0 || threshold >= life { // the server may give less than the threshold
+	if threshold == 0 || threshold > life { // the server may give less than the threshold
 		threshold = life / 2
 	}
 	return time.Until(c.NotAfter().Add(-threshold))
