@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxHandshake = 1 << 20 // all the peer's handshake tokens together
+	maxFlight    = 1 << 20 // a token of the handshake
 	closeTimeout = time.Second
 )
 
@@ -145,19 +145,18 @@ func (c *Conn) bound(ctx context.Context, exchange func() error) error {
 	return c.err
 }
 
-// handshake exchanges tokens until the context is established.
+// handshake exchanges tokens until the context is established. crypto/tls bounds how many there can be.
 func (c *Conn) handshake() error {
 	if c.context.initiator {
 		if err := c.step(nil); err != nil {
 			return err
 		}
 	}
-	for left := maxHandshake; !c.context.Established(); {
-		token, err := readToken(c.in, left)
+	for !c.context.Established() {
+		token, err := readToken(c.in, maxFlight)
 		if err != nil {
 			return err
 		}
-		left -= len(token)
 		if err := c.step(token); err != nil {
 			return err
 		}

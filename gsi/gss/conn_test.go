@@ -159,6 +159,16 @@ func TestClient_SaysThatThePeerSpeaksNoGSI(t *testing.T) {
 	}
 }
 
+func TestClient_ClosesTheConnectionWhenItsConfigIsRefused(t *testing.T) {
+	near, _ := loopback(t)
+	if _, err := gss.Client(t.Context(), near, gss.Config{}); err == nil {
+		t.Error("taken")
+	}
+	if _, err := near.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the connection is left open: %v", err)
+	}
+}
+
 func TestServer_CutsOffAHandshakeWithoutEnd(t *testing.T) {
 	near, far := loopback(t)
 	go func() {

@@ -3,6 +3,7 @@ package gss_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/pem"
@@ -19,10 +20,18 @@ import (
 	"gsigw/internal/gridtest"
 )
 
+// sendAside sends while the test goes on.
+func sendAside(t *testing.T, c *gss.Conn, message []byte) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- c.Send(ctx, message) }()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
 func TestReceiveUntil_PutsRecordsTogether(t *testing.T) {
 	client, server := connect(t, example.initiator(), example.acceptor())
 	message := append(bytes.Repeat([]byte{'x'}, 100_000), 0)
-	go server.Send(t.Context(), message)
+	sendAside(t, server, message)
 	got, err := client.ReceiveUntil(t.Context(), len(message), func(m []byte) (bool, error) { return m[len(m)-1] == 0, nil })
 	if err != nil || !bytes.Equal(got, message) {
 		t.Errorf("got %d of %d bytes, %v", len(got), len(message), err)
@@ -37,7 +46,7 @@ func TestReceiveUntil_RefusesWhatIsTooLongOrWrong(t *testing.T) {
 		want  error
 	}{"too long": {50_000, nil, gss.ErrTooLong}, "wrong": {200_000, wrong, wrong}} {
 		client, server := connect(t, example.initiator(), example.acceptor())
-		go server.Send(t.Context(), bytes.Repeat([]byte{'x'}, 100_000))
+		sendAside(t, server, bytes.Repeat([]byte{'x'}, 100_000))
 		got, err := client.ReceiveUntil(t.Context(), test.limit, func([]byte) (bool, error) { return false, test.whole })
 		if err != test.want || got != nil {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
