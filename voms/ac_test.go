@@ -1,0 +1,191 @@
+package voms_test
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"gsigw/gsi"
+	"gsigw/internal/gridtest"
+	"gsigw/voms"
+)
+
+func pemOf(cert *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}))
+}
+
+func TestParseAC_KeepsFQANsAsTheyAreWritten(t *testing.T) {
+	g := newGrid(t)
+	ac := gridtest.Must(voms.ParseAC(gridtest.Must(g.AA.Issue(g.Good()))))
+	if !slices.Equal(ac.Written, g.Good().FQANs) || ac.FQANs[0].String() != "/testvo" {
+		t.Error(ac.Written, ac.FQANs)
+	}
+	if ac.Holder.Serial.Cmp(g.User.Leaf().SerialNumber) != 0 || !bytes.Equal(ac.Holder.RawIssuer, g.User.Leaf().RawSubject) {
+		t.Error(ac.Holder)
+	}
+	if ac.SignatureAlgorithm != x509.SHA256WithRSA || len(ac.Certificates) != 1 || len(ac.Extensions) != 3 || ac.Issuer() != gridtest.VOMSName {
+		t.Errorf("%+v", ac)
+	}
+}
+
+// Whatever byte is missing at the end, it is no attribute certificate; and neither is one with a byte more.
+func TestParseAC_TakesTheWholeAndNothingElse(t *testing.T) {
+	g := newGrid(t)
+	der := gridtest.Must(g.AA.Issue(g.Good()))
+	for n := range der {
+		if _, err := voms.ParseAC(der[:n]); err == nil {
+			t.Fatal(n, "bytes are taken")
+		}
+	}
+	if _, err := voms.ParseAC(append(slices.Clone(der), 0)); err == nil {
+		t.Error("a byte after it is taken")
+	}
+}
+
+// No byte can change and the attributes still be believed.
+func TestVerify_EveryByteIsUnderTheSignature(t *testing.T) {
+	g := newGrid(t)
+	der, dir := gridtest.Must(g.AA.Issue(g.Good())), open(t, g, voms.Options{})
+	id := gridtest.Must(gsi.IdentityOf(g.User.Chain))
+	if _, err := dir.VerifyAC(der, id, now); err != nil {
+		t.Fatal(err)
+	}
+	for i := range der {
+		changed := slices.Clone(der)
+		changed[i] ^= 0x01
+		if a, err := dir.VerifyAC(changed, id, now); err == nil {
+			t.Errorf("byte %d changed, and believed: %+v", i, a)
+		}
+	}
+}
+
+func TestParseAC_IsBounded(t *testing.T) {
+	g := newGrid(t)
+	many := func(n int, word string) (list []string) {
+		for i := range n {
+			list = append(list, fmt.Sprintf(word, i))
+		}
+		return list
+	}
+	for _, test := range []struct {
+		name, want string
+		change     func(*gridtest.AC)
+	}{
+		{"FQANs", "more than 1024 FQANs", func(ac *gridtest.AC) { ac.FQANs = many(1025, "/testvo/%d") }},
+		{"targets", "more than 256 targets", func(ac *gridtest.AC) { ac.Targets = many(257, "host%d") }},
+		{"generic attributes", "more than 1024", func(ac *gridtest.AC) { ac.Generic = make([]gridtest.Tag, 1025) }},
+		{"certificates", "more than 10 certificates", func(ac *gridtest.AC) {
+			ac.Change = func(p *gridtest.ACParts) {
+				p.Set(pkix.Extension{Id: gridtest.OIDCertificates, Value: gridtest.Certificates(slices.Repeat(g.AA.Chain, 11)...)})
+			}
+		}},
+		{"extensions", "more than 32", func(ac *gridtest.AC) {
+			ac.Change = func(p *gridtest.ACParts) {
+				for i := range 30 {
+					p.Set(pkix.Extension{Id: append(slices.Clone(gridtest.OIDTargets), i), Value: []byte{5, 0}})
+				}
+			}
+		}},
+		{"bytes", "bytes; 262144 is the most", func(ac *gridtest.AC) {
+			ac.Generic = []gridtest.Tag{{Name: "long", Value: strings.Repeat("x", 262144)}}
+		}},
+	} {
+		ac := g.Good()
+		test.change(&ac)
+		if _, err := voms.ParseAC(gridtest.Must(g.AA.Issue(ac))); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+func TestExtension_CarriesSeveralInOrder(t *testing.T) {
+	g := newGrid(t)
+	first, second := gridtest.Must(g.AA.Issue(g.Good())), gridtest.Must(g.AA.Issue(g.Good()))
+	extension, err := voms.Extension(first, second)
+	if err != nil || extension.Critical || !slices.Equal(extension.Value, gridtest.ACExtension(first, second).Value) {
+		t.Error(extension, err)
+	}
+	proxy := gridtest.Must(g.Proxy(gsi.Limits{Extensions: []pkix.Extension{extension}}))
+	acs, err := voms.ACs(gridtest.Must(g.ProxyOf(proxy, gsi.Limits{})).Chain)
+	if err != nil || len(acs) != 2 || !bytes.Equal(acs[0], first) || !bytes.Equal(acs[1], second) {
+		t.Error(len(acs), err)
+	}
+}
+
+func TestExtension_RefusesWhatNobodyWouldRead(t *testing.T) {
+	g := newGrid(t)
+	ac := gridtest.Must(g.AA.Issue(g.Good()))
+	for name, acs := range map[string][][]byte{"none": nil, "nonsense": {ac, {0x30, 0}}, "too many": slices.Repeat([][]byte{ac}, 33)} {
+		if _, err := voms.Extension(acs...); err == nil {
+			t.Error(name)
+		}
+	}
+}
+
+func TestACs_AreBounded(t *testing.T) {
+	g := newGrid(t)
+	if _, err := voms.ACs(g.Carry(g.User, slices.Repeat([][]byte{{0x30, 0}}, 33)...).Chain); err == nil || !strings.Contains(err.Error(), "more than 32") {
+		t.Error(err)
+	}
+	for _, value := range [][]byte{{}, {5, 0}, {0x30, 0}, {0x30, 2, 5, 0}, {0x30, 4, 0x30, 2, 5, 0}, {0x30, 2, 0x30, 0, 0}, {0x30, 4, 0x30, 0, 0x30, 0}} {
+		proxy := gridtest.Must(g.Proxy(gsi.Limits{Extensions: []pkix.Extension{{Id: voms.OIDACs, Value: value}}}))
+		if acs, err := voms.ACs(proxy.Chain); err == nil {
+			t.Errorf("%x: %x", value, acs)
+		}
+	}
+}
+
+func TestIncludedFile_IsTheNearest(t *testing.T) {
+	g := newGrid(t)
+	carry := func(issuer *gsi.Credential, content string) *gsi.Credential {
+		return gridtest.Must(g.ProxyOf(issuer, gsi.Limits{Extensions: []pkix.Extension{gridtest.Must(voms.IncludeFile([]byte(content)))}}))
+	}
+	above := carry(g.User, "a ticket")
+	if got := voms.IncludedFile(gridtest.Must(g.ProxyOf(above, gsi.Limits{})).Chain); string(got) != "a ticket" {
+		t.Errorf("%q", got)
+	}
+	if got := voms.IncludedFile(carry(above, "another").Chain); string(got) != "another" {
+		t.Errorf("%q", got)
+	}
+	if got := voms.IncludedFile(g.User.Chain); got != nil {
+		t.Errorf("%q", got)
+	}
+	for _, n := range []int{0, 1<<20 + 1} {
+		if _, err := voms.IncludeFile(make([]byte, n)); err == nil {
+			t.Error(n, "bytes are taken")
+		}
+	}
+}
+
+// Nothing that comes off the wire makes it panic, and what it reads holds together.
+func FuzzParseAC(f *testing.F) {
+	g := newGrid(f)
+	for _, c := range gridtest.VOMSCases {
+		acs, _ := voms.ACs(c.Make(newGrid(f)))
+		for _, ac := range acs {
+			f.Add(ac)
+		}
+	}
+	dir, id := open(f, g, voms.Options{}), gridtest.Must(gsi.IdentityOf(g.Host.Chain)) // whom nobody speaks of
+	f.Fuzz(func(t *testing.T, der []byte) {
+		ac, err := voms.ParseAC(der)
+		if err == nil {
+			for i, fqan := range ac.FQANs {
+				if again, err := voms.ParseFQAN(fqan.Long()); err != nil || again != fqan || ac.Written[i] == "" {
+					t.Error(fqan, again, err)
+				}
+			}
+			if extension, err := voms.Extension(der); err != nil || len(extension.Value) <= len(der) {
+				t.Error(err)
+			}
+		}
+		if a, err := dir.VerifyAC(der, id, now); err == nil {
+			t.Errorf("believed: %+v", a)
+		}
+	})
+}
