@@ -14,12 +14,11 @@ import (
 	"gsigw/internal/gridtest"
 )
 
-// gsigw runs a command below myproxy with somebody's certificate, and returns its standard output and its standard error.
-func (m *myProxyServer) gsigw(t testing.TB, who, input string, args ...string) (out, errs string, ok bool) {
+// command is one below gsigw myproxy, with somebody's certificate.
+func (m *myProxyServer) command(t testing.TB, who, input string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command(gsigwBinary(t), append([]string{"myproxy"}, args...)...)
-	var stdout, stderr bytes.Buffer
-	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = m.dir, strings.NewReader(input), &stdout, &stderr
+	cmd.Dir, cmd.Stdin = m.dir, strings.NewReader(input)
 	cmd.Env = []string{
 		"HOME=" + m.dir, "LOGNAME=nobody", "MYPROXY_SERVER=localhost", "MYPROXY_SERVER_PORT=" + m.port,
 		"X509_CERT_DIR=" + m.trustDir(), "PATH=" + os.Getenv("PATH"),
@@ -27,6 +26,15 @@ func (m *myProxyServer) gsigw(t testing.TB, who, input string, args ...string) (
 	if who != nobody {
 		cmd.Env = append(cmd.Env, "X509_USER_CERT="+m.file(who+".pem"), "X509_USER_KEY="+m.file(who+".key"))
 	}
+	return cmd
+}
+
+// gsigw runs one, and returns its standard output and its standard error.
+func (m *myProxyServer) gsigw(t testing.TB, who, input string, args ...string) (out, errs string, ok bool) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := m.command(t, who, input, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	if strings.Contains(stdout.String()+stderr.String(), myProxyPass) {
 		t.Errorf("gsigw %s shows the passphrase", strings.Join(args, " "))
@@ -90,6 +98,22 @@ func TestMyProxyCommand_PutsForEitherClientAndGetsFromEither(t *testing.T) {
 	}
 	got, err := gsi.ParsePEM([]byte(text))
 	m.isAlices(t, got, err)
+}
+
+// Who gets a proxy may have none yet, or one that is over: X509_USER_PROXY says where it goes.
+func TestMyProxyCommand_GetsAProxyToWhereTheEnvironmentSays(t *testing.T) {
+	m := startMyProxy(t)
+	m.mustTool(t, alice, passLine, "myproxy-init", "-S", "-l", "alice")
+	file := filepath.Join(t.TempDir(), "proxy")
+	for range 2 {
+		cmd := m.command(t, nobody, passLine, "get", "-S", "-q", "-l", "alice", "-t", "2")
+		cmd.Env = append(cmd.Env, "X509_USER_PROXY="+file)
+		if said := run(t, cmd); said != "" {
+			t.Errorf("-q is not quiet: %s", said)
+		}
+		m.isAlices(t, m.proxyIn(t, file), nil)
+		writeFile(t, file, "what is left of a proxy")
+	}
 }
 
 func TestMyProxyCommand_TakesTheSubjectAsUsername(t *testing.T) {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +16,8 @@ import (
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/internal/gridtest"
+	"gsigw/myproxy"
 )
 
 // A name means what it does with the MyProxy tools, whose -x and -X hold for the names after them; but for what starts
@@ -121,6 +127,33 @@ func TestMyproxyTrustRoots_GoWhereTheMyProxyToolsPutThem(t *testing.T) {
 	t.Setenv("HOME", "")
 	if dir, err := rootsDir(1000); err == nil {
 		t.Error("a user without a home:", dir)
+	}
+}
+
+func TestMyproxyRetrieve_WritesBothFilesOrNone(t *testing.T) {
+	pki := gridtest.Must(gridtest.NewPKI(t.TempDir(), gridtest.PKIOptions{}))
+	text := gridtest.Must(gsi.MarshalProxy(pki.User))
+	got := &myproxy.Retrieved{Chain: pki.User.Chain, PEM: myproxy.Secret(text)}
+	in := func(name string) string { return filepath.Join(pki.Dir, name) }
+
+	f := myproxyRetrieveFlags{pairFlags: pairFlags{in("new.cert"), in("new.key")}}
+	if err := f.write(got); err != nil {
+		t.Fatal(err)
+	}
+	if info := gridtest.Must(os.Stat(f.key)); info.Mode().Perm() != 0o600 {
+		t.Errorf("the key's mode is %v", info.Mode())
+	}
+	if c, err := gsi.PairFile(f.cert, f.key, gsi.FileOptions{}).Credential(t.Context()); err != nil || !c.Leaf().Equal(pki.User.Leaf()) {
+		t.Error(c, err)
+	}
+
+	before := gridtest.Must(os.ReadFile(f.cert))
+	f.key = in("other.key")
+	if err := f.write(got); !errors.Is(err, fs.ErrExist) || !bytes.Equal(gridtest.Must(os.ReadFile(f.cert)), before) {
+		t.Errorf("a file that was there was written: %v", err)
+	}
+	if _, err := os.Stat(f.key); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("a key without its certificate was left behind")
 	}
 }
 

@@ -151,9 +151,7 @@ func (v *visit) noCredential() {
 func (v *visit) configCredential(name string, c config.Credential, taken string) {
 	p, ok := configPlace(name, c)
 	if !ok {
-		if taken != "" {
-			v.ok("credential", "%s: the gateway takes %s", name, taken)
-		}
+		v.discovered(name, c, taken)
 		return
 	}
 	cred, t := v.open(p)
@@ -161,13 +159,36 @@ func (v *visit) configCredential(name string, c config.Credential, taken string)
 		v.fail("credential", t.remedy, "%s: cannot be used: %s", p.name, t.what)
 		return
 	}
-	if longest := c.MaxLifetime; longest > 0 && cred.NotAfter().Sub(v.Now) > longest {
-		v.fail("credential", fmt.Sprintf("make a shorter one, or raise %s.max-lifetime", name),
-			"%s: the gateway refuses it: it lasts for %s, and max-lifetime is %s", p.name, span(cred.NotAfter().Sub(v.Now)), span(longest))
-		return
-	}
-	v.ok("credential", "%s: %s", p.name, describe(cred))
 	v.found = append(v.found, found{p.name, cred})
+	if v.allowed(p.name, name, c, cred) {
+		v.ok("credential", "%s: %s", p.name, describe(cred))
+	}
+}
+
+// discovered is the credential of the config that is found where grid tools look; that there is none has been said.
+func (v *visit) discovered(name string, c config.Credential, taken string) {
+	for _, f := range v.found {
+		if f.where == taken && v.allowed(name, name, c, f.Credential) {
+			v.ok("credential", "%s: the gateway takes %s", name, taken)
+		}
+	}
+}
+
+// allowed says whether the operator lets the gateway use a credential.
+func (v *visit) allowed(where, name string, c config.Credential, cred *gsi.Credential) bool {
+	for _, cert := range cred.Chain {
+		subject, err := gsi.ParseName(cert.RawSubject)
+		if err == nil && slices.ContainsFunc(v.config.Blocked, func(dn config.DN) bool { return subject.EqualDN(string(dn)) }) {
+			v.fail("credential", "use another, or take it out of blocked in the config", "%s: the gateway refuses it: %s is blocked in the config", where, subject.OneLine())
+			return false
+		}
+	}
+	if left := cred.NotAfter().Sub(v.Now); c.MaxLifetime > 0 && left > c.MaxLifetime {
+		v.fail("credential", fmt.Sprintf("make a shorter one, or raise %s.max-lifetime", name),
+			"%s: the gateway refuses it: it lasts for %s, and max-lifetime is %s", where, span(left), span(c.MaxLifetime))
+		return false
+	}
+	return true
 }
 
 func configPlace(name string, c config.Credential) (p place, ok bool) {

@@ -235,6 +235,12 @@ func TestConfig(t *testing.T) {
 		{"a credential that lasts too long", with("  me: {cert: etc/grid-security/usercert.pem, key: etc/grid-security/userkey.pem, max-lifetime: 24h}"), []want{
 			{"credential", Fail, "it lasts for 365 days, and max-lifetime is 1 d 0 h", "raise credentials.me.max-lifetime"},
 		}},
+		{"a subject that is blocked", func(p *patient) {
+			with("  me: {cert: etc/grid-security/usercert.pem, key: etc/grid-security/userkey.pem}\nblocked: [\"" + gridtest.UserName + "\"]")(p)
+		}, []want{{"credential", Fail, "the gateway refuses it: " + gridtest.UserName + " is blocked in the config", "take it out of blocked"}}},
+		{"a discovered one that lasts too long", with("  me: {discover: true, max-lifetime: 1h}"), []want{
+			{"credential", Fail, "credentials.me: the gateway refuses it: it lasts for 12 h 0 min", "raise credentials.me.max-lifetime"},
+		}},
 		{"one that is discovered", with("  me: {discover: true}"), []want{{"credential", OK, "credentials.me: the gateway takes ", ""}}},
 		{"one that is to be discovered and is not there", func(p *patient) {
 			with("  me: {discover: true}")(p)

@@ -47,6 +47,7 @@ func (v *visit) trustDirectory() {
 		return
 	}
 	v.store = store
+	v.openToAll("trust", dir, "anybody on this machine can put a CA there")
 	for _, p := range store.Problems() {
 		v.fail("trust.file", "mend the file, or install it again", "%s: %s", placeOf(filepath.Join(dir, p.File), p.Err), wordsOf(p.Err))
 	}
@@ -59,6 +60,13 @@ func (v *visit) trustDirectory() {
 	v.ok("trust", "%s in %s (%s)", count(len(cas), "CA"), dir, word)
 	v.authorities(cas)
 	v.revocationLists(cas)
+}
+
+// openToAll fails a directory of trust into which everybody may write.
+func (v *visit) openToAll(check, dir, so string) {
+	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 {
+		v.fail(check, "chmod o-w "+quoted(dir), "the mode of %s is %04o: %s", dir, info.Mode().Perm(), so)
+	}
 }
 
 var lineOf = regexp.MustCompile(`^line (\d+): `)

@@ -52,6 +52,9 @@ func TestTrust_Directory(t *testing.T) {
 			{"trust", Fail, "there is no CA in the trust directory", "install the grid's CAs"},
 		}},
 		{"it is a file", func(p *patient) { p.TrustDir = p.tmpProxy() }, []want{{"trust", Fail, "not a directory", "install the grid's CAs"}}},
+		{"anybody can write there", func(p *patient) { p.chmod(p.pki.TrustDir, 0o777) }, []want{
+			{"trust", Fail, "is 0777: anybody on this machine can put a CA there", "chmod o-w "},
+		}},
 		{"the user's own comes first", func(p *patient) {
 			p.TrustDir = ""
 			p.pki.TrustDir = p.path("home/.globus/certificates")

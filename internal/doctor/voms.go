@@ -105,6 +105,7 @@ func (v *visit) findVOMSDir() (dir string, named bool) {
 // vomsdir names the files that cannot be used, each of which harms its own VO.
 func (v *visit) vomsdir(dir string, opened *voms.Dir) {
 	const check = "voms.vomsdir"
+	v.openToAll(check, dir, "anybody on this machine can say whom to believe about a VO")
 	for _, p := range opened.Problems() {
 		v.fail(check, "write there, one a line, the subject and the issuer of the VOMS server's certificate, as the VO says them",
 			"%s: %s", placeOf(filepath.Join(dir, p.File), p.Err), wordsOf(p.Err))

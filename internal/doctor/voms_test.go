@@ -52,6 +52,9 @@ func TestVOMS(t *testing.T) {
 		{"a vomsdir that was named and is not there", func(p *patient) { p.VOMSDir = "/nowhere" }, []want{
 			{"voms.vomsdir", Fail, "/nowhere cannot be read: ", "X509_VOMS_DIR"},
 		}},
+		{"a vomsdir where anybody can write", func(p *patient) { p.chmod("etc/grid-security/vomsdir", 0o777) }, []want{
+			{"voms.vomsdir", Fail, "anybody on this machine can say whom to believe", "chmod o-w "},
+		}},
 		{"a broken line of vomses", func(p *patient) { p.write("etc/vomses", vomsesLine+"\"testvo\" \"host\n", 0o644) }, []want{
 			{"voms.vomses", Fail, "etc/vomses:2: ", ""},
 			{"voms.vomses", OK, "1 server of testvo", ""},
