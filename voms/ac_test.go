@@ -6,6 +6,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +171,10 @@ func FuzzParseAC(f *testing.F) {
 		for _, ac := range acs {
 			f.Add(ac)
 		}
+	}
+	for _, name := range []string{"server", "fake"} {
+		chain := gridtest.Must(gsi.ParseCertificates(gridtest.Must(os.ReadFile("testdata/peerlab/" + name + ".pem"))))
+		f.Add(gridtest.Must(voms.ACs(chain))[0])
 	}
 	dir, id := open(f, g, voms.Options{}), gridtest.Must(gsi.IdentityOf(g.Host.Chain)) // whom nobody speaks of
 	f.Fuzz(func(t *testing.T, der []byte) {

@@ -48,7 +48,7 @@ func TestParseLSC_NamesTheLineAndTheRemedy(t *testing.T) {
 }
 
 func FuzzParseLSC(f *testing.F) {
-	files, _ := filepath.Glob("testdata/vomsdir/*/*.lsc")
+	files, _ := filepath.Glob("testdata/peerlab/vomsdir/*/*.lsc")
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
