@@ -11,6 +11,7 @@ import (
 
 	"gsigw/gsi"
 	"gsigw/internal/gateway"
+	"gsigw/voms"
 )
 
 // Metrics counts. Its labels come from small closed sets; none is a name of a person or a host. It has a registry of
@@ -71,17 +72,17 @@ func (m *Metrics) watch(st *Status) { m.expiry.watch(st) }
 type expiry struct {
 	mu     sync.Mutex
 	status *Status
-	last   map[string]dated
+	last   map[string][]dated // of each credential: its chain's end, and its attributes'
 }
 
 type dated struct {
-	kind     string // proxy or end-entity
+	kind     string // proxy, end-entity or attributes
 	notAfter time.Time
 }
 
 var (
 	credentialExpiry = prometheus.NewDesc("gsigw_credential_expiry_timestamp_seconds",
-		"When the first credential of the kind (proxy, end-entity) expires.", []string{"kind"}, nil)
+		"When the first credential of the kind (proxy, end-entity) expires, or the first VOMS attributes (attributes) of one do.", []string{"kind"}, nil)
 	credentialProblems = prometheus.NewDesc("gsigw_credential_problems",
 		"How many credentials cannot be used as their files are now, those included of which an earlier state is used.", nil, nil)
 	anchorExpiry = prometheus.NewDesc("gsigw_trust_anchor_expiry_timestamp_seconds",
@@ -137,18 +138,35 @@ func (e *expiry) credentials() (first map[string]time.Time, problems int) {
 		}
 		if err == nil && c != nil && len(c.Chain) > 0 {
 			if e.last == nil {
-				e.last = map[string]dated{}
+				e.last = map[string][]dated{}
 			}
-			e.last[name] = dated{kindOf(c), c.NotAfter()}
+			e.last[name] = append([]dated{{kindOf(c), c.NotAfter()}}, attributesOf(c)...)
 		}
 	}
 	first = map[string]time.Time{}
-	for _, d := range e.last {
-		if at, ok := first[d.kind]; !ok || d.notAfter.Before(at) {
-			first[d.kind] = d.notAfter
+	for _, ends := range e.last {
+		for _, d := range ends {
+			if at, ok := first[d.kind]; !ok || d.notAfter.Before(at) {
+				first[d.kind] = d.notAfter
+			}
 		}
 	}
 	return first, problems
+}
+
+// attributesOf gives the ends of what the proxy's attribute certificates say: a service may have no use for the proxy
+// after the first of them. Whether they are believed is the service's business.
+func attributesOf(c *gsi.Credential) (ends []dated) {
+	list, err := voms.ACs(c.Chain)
+	if err != nil {
+		return nil
+	}
+	for _, der := range list {
+		if ac, err := voms.ParseAC(der); err == nil {
+			ends = append(ends, dated{"attributes", ac.NotAfter})
+		}
+	}
+	return ends
 }
 
 func kindOf(c *gsi.Credential) string {

@@ -72,7 +72,7 @@ var Table = []Room{
 		"soap", "soap/xmlscan", "gsi", "trust", "wsrf", "wssec", "wssec/secconv", "delegationfactory", "secpal",
 		"internal/policy", "internal/wallet", "internal/session", "internal/upstream", "internal/intercept",
 	}, "the order of things; it knows the front door's types, and never who counts or configures"},
-	{"internal/admin", []string{"gsi", "internal/session", "internal/wallet", "internal/gateway"}, "the operator looks from above"},
+	{"internal/admin", []string{"gsi", "voms", "internal/session", "internal/wallet", "internal/gateway"}, "the operator looks from above"},
 	{"internal/daemon", []string{
 		"soap", "soap/xmlscan", "gsi", "trust", "wssec", "internal/policy", "internal/config", "internal/store", "internal/wallet",
 		"internal/session", "internal/upstream", "internal/intercept", "internal/intercept/ca", "internal/gateway", "internal/admin",
