@@ -72,7 +72,6 @@ func TestVerify_RefusesCA(t *testing.T) {
 		"CA:FALSE":                 {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.IsCA = false }), nil, trust.NotCA},
 		"without keyCertSign":      {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign }), nil, trust.KeyUsage},
 		"expired":                  {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.NotAfter = now.Add(-1e10) }), nil, trust.Expired},
-		"with name constraints":    {subordinate(t, pki.CA, subName, func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"example.org"} }), nil, trust.NameConstraints},
 		"outside of the policy":    {subordinate(t, pki.CA, "/O=Elsewhere/CN=Sub CA", nil), nil, trust.SigningPolicy},
 		"below its path length":    {subordinate(t, constrained, subSubName, func(c *x509.Certificate) { c.NotBefore, c.NotAfter = now.Add(-1e10), now.AddDate(1, 0, 0) }), []*x509.Certificate{constrained.Cert}, trust.PathLength},
 	} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"sync"
 	"time"
 
 	"gsigw/gsi"
@@ -14,9 +15,11 @@ import (
 // crl is a revocation list with what was found out about it when it was read.
 type crl struct {
 	list    *x509.RevocationList
+	issuer  string          // nameKey
 	revoked map[string]bool // serial numbers
-	file    string          // set with the state, as is
-	signers map[string]bool // by the DER of a CA of the directory: did it sign this?
+
+	mu      sync.Mutex
+	signers map[string]bool // by the DER of a CA with that name: did it sign this?
 }
 
 func parseCRL(data []byte) (*crl, error) {
@@ -33,7 +36,7 @@ func parseCRL(data []byte) (*crl, error) {
 	if list.NextUpdate.IsZero() {
 		return nil, errors.New("the revocation list does not say when the next is due")
 	}
-	c := &crl{list: list, revoked: map[string]bool{}}
+	c := &crl{list: list, issuer: nameKey(list.RawIssuer), revoked: map[string]bool{}, signers: map[string]bool{}}
 	return c, c.index()
 }
 
@@ -58,82 +61,42 @@ func (c *crl) index() error {
 
 func serialKey(n *big.Int) string { return n.Text(16) }
 
-// signedBy says whether the CA signed the list.
-func (c *crl) signedBy(ca *x509.Certificate) bool {
-	if signed, known := c.signers[string(ca.Raw)]; known {
-		return signed
+// signedBy says whether the CA signed the list. It finds out once: the list may
+// have megabytes. Only CAs that are believed themselves are asked for.
+func (c *crl) signedBy(ca *x509.Certificate, o Options) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	signed, known := c.signers[string(ca.Raw)]
+	if !known {
+		signed = may(ca, x509.KeyUsageCRLSign) && o.takes(c.list.SignatureAlgorithm) &&
+			verifies(ca, c.list.SignatureAlgorithm, c.list.RawTBSRevocationList, c.list.Signature)
+		c.signers[string(ca.Raw)] = signed
 	}
-	return c.list.CheckSignatureFrom(ca) == nil
-}
-
-// signedByAnother says whether the list is of another CA with the same name, as
-// there is one while a CA changes its key.
-func (c *crl) signedByAnother() bool {
-	for _, signed := range c.signers {
-		if signed {
-			return true
-		}
-	}
-	return false
-}
-
-// signCRLs finds out once, while the state is made, which CA signed which list.
-func (st *state) signCRLs() {
-	for issuer, lists := range st.crls {
-		anchors := st.bySubject[issuer]
-		for _, c := range lists {
-			var any bool
-			for _, a := range anchors {
-				signed := c.list.CheckSignatureFrom(a.cert) == nil
-				c.signers[string(a.cert.Raw)] = signed
-				any = any || signed
-			}
-			if len(anchors) > 0 && !any {
-				st.problem(c.file, errors.New("the revocation list was not signed by the CA that it names: fetch it again"))
-			}
-		}
-	}
+	return signed
 }
 
 // checkRevocation refuses a certificate that its CA revoked, or of which it
 // cannot be known.
-func (w *walk) checkRevocation(cert, ca *x509.Certificate) error {
+func (w *walk) checkRevocation(cert *x509.Certificate, ca *authority) error {
 	if w.options.CRL == CRLOff {
 		return nil
 	}
 	const remedy = "fetch the CA's revocation list again, for instance with fetch-crl"
-	lists, doubtful := w.lists(ca)
-	for _, c := range lists {
+	for _, c := range ca.crls {
 		if c.revoked[serialKey(cert.SerialNumber)] {
-			return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.RawSubject), "was revoked by its CA")
+			return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.cert.RawSubject), "was revoked by its CA")
 		}
 	}
-	newest := w.newest(lists)
+	newest := w.newest(ca.crls)
 	switch {
-	case newest == nil && (doubtful || len(lists) > 0):
+	case newest == nil && (ca.doubtful || len(ca.crls) > 0):
 		return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: no list of its CA can be read, is signed by it and valid already")
 	case newest == nil && w.options.CRL == CRLRequire:
 		return refuse(CRLMissing, cert, remedy, "is not known to be unrevoked: its CA has no revocation list")
 	case newest != nil && !w.at.Before(newest.list.NextUpdate):
-		return refuse(CRLExpired, cert, remedy, "is not known to be unrevoked: the list of its CA was due for renewal at %s", newest.list.NextUpdate.UTC().Format(time.RFC3339))
+		return refuse(CRLExpired, cert, remedy, "is not known to be unrevoked: the list of its CA is stale, it was due for renewal at %s", newest.list.NextUpdate.UTC().Format(time.RFC3339))
 	}
 	return nil
-}
-
-// lists returns the lists that the CA signed, and whether there is one that
-// might be its own but cannot be used.
-func (w *walk) lists(ca *x509.Certificate) (signed []*crl, doubtful bool) {
-	for _, stem := range w.state.stems(ca) {
-		doubtful = doubtful || w.state.brokenCRL[stem]
-	}
-	for _, c := range w.state.crls[string(ca.RawSubject)] {
-		if c.signedBy(ca) {
-			signed = append(signed, c)
-		} else if !c.signedByAnother() {
-			doubtful = true
-		}
-	}
-	return signed, doubtful
 }
 
 // newest returns the latest of the lists that hold already.

@@ -22,12 +22,12 @@ const (
 	Expired           Code = "expired"            // a certificate is no longer valid
 	NotYetValid       Code = "not-yet-valid"      // a certificate is not valid yet
 	NotCA             Code = "not-a-ca"           // an end entity issued something other than a proxy
-	EndEntityIsCA     Code = "end-entity-is-ca"   // a CA poses as end entity or proxy
+	EndEntityIsCA     Code = "end-entity-is-ca"   // a CA poses as a proxy, or issued one
 	PathLength        Code = "path-length"        // more certificates follow than the issuer allows
 	KeyUsage          Code = "key-usage"          // the issuer's key usage does not cover what it signed
 	CriticalExtension Code = "critical-extension" // a critical extension that we do not understand
-	NameConstraints   Code = "name-constraints"   // a CA with name constraints, which are not checked here
-	AmbiguousName     Code = "ambiguous-name"     // the one-line form of the subject can mean another name
+	NameConstraints   Code = "name-constraints"   // a name that the name constraints of a CA forbid
+	NoName            Code = "no-name"            // the subject is empty: the certificate speaks for nobody
 	SigningPolicy     Code = "signing-policy"     // the CA may not sign this subject
 	NoSigningPolicy   Code = "no-signing-policy"  // the CA has no signing policy and one is required
 	CRLExpired        Code = "crl-expired"        // the CA's revocation list is out of date

@@ -1,10 +1,12 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
+	"time"
 
 	"gsigw/gsi"
 )
@@ -16,44 +18,78 @@ var (
 	oidBasicConstraints    = asn1.ObjectIdentifier{2, 5, 29, 19}
 	oidNameConstraints     = asn1.ObjectIdentifier{2, 5, 29, 30}
 	oidCertificatePolicies = asn1.ObjectIdentifier{2, 5, 29, 32}
+	oidPolicyMappings      = asn1.ObjectIdentifier{2, 5, 29, 33}
+	oidPolicyConstraints   = asn1.ObjectIdentifier{2, 5, 29, 36}
 	oidExtKeyUsage         = asn1.ObjectIdentifier{2, 5, 29, 37}
+	oidInhibitAnyPolicy    = asn1.ObjectIdentifier{2, 5, 29, 54}
 )
 
 // understood are the extensions that may be critical: those the walk looks at,
 // those that leave it no choice to make, and subjectAltName, which HostMatches
-// reads.
+// reads. Certificate policies decide nothing until somebody requires one.
 var understood = []asn1.ObjectIdentifier{
-	oidKeyUsage, oidBasicConstraints, oidSubjectAltName, oidCertificatePolicies, oidExtKeyUsage,
+	oidKeyUsage, oidBasicConstraints, oidSubjectAltName, oidNameConstraints, oidExtKeyUsage,
+	oidCertificatePolicies, oidPolicyMappings, oidInhibitAnyPolicy,
 }
 
 // checkExtensions refuses what is critical and not understood, and an extension
-// that is there twice, since two readers could take one each. Name constraints are refused either way: the grid's names are DNs, and nothing
-// here checks those.
+// that is there twice, since two readers could take one each.
 func checkExtensions(cert *x509.Certificate, proxy bool) error {
 	for i, e := range cert.Extensions {
 		if slices.ContainsFunc(cert.Extensions[:i], func(before pkix.Extension) bool { return before.Id.Equal(e.Id) }) {
 			return refuse(Malformed, cert, "have it issued again", "has the extension %s twice", e.Id)
 		}
-		if e.Id.Equal(oidNameConstraints) {
-			return refuse(NameConstraints, cert, "trust a CA without them; bind this one by its signing_policy",
-				"has name constraints, which are not checked here")
+		switch {
+		case e.Id.Equal(oidPolicyConstraints) && !requiresPolicy(e.Value):
+		case e.Id.Equal(oidPolicyConstraints):
+			return refuse(CriticalExtension, cert, "use a CA without policy constraints", "requires a certificate policy, which is not checked here")
+		case !e.Critical || slices.ContainsFunc(understood, e.Id.Equal):
+		case proxy && (e.Id.Equal(gsi.OIDProxyCertInfo) || e.Id.Equal(gsi.OIDDraftProxyCertInfo)):
+		default:
+			return refuse(CriticalExtension, cert, "use a certificate without it", "has the critical extension %s, which is not understood", e.Id)
 		}
-		if !e.Critical || slices.ContainsFunc(understood, e.Id.Equal) {
-			continue
-		}
-		if proxy && (e.Id.Equal(gsi.OIDProxyCertInfo) || e.Id.Equal(gsi.OIDDraftProxyCertInfo)) {
-			continue
-		}
-		return refuse(CriticalExtension, cert, "use a certificate without it", "has the critical extension %s, which is not understood", e.Id)
 	}
 	return nil
 }
 
-func hasExtension(cert *x509.Certificate, oid asn1.ObjectIdentifier) bool {
+// requiresPolicy says whether policy constraints may require a policy of the certificates below (RFC 5280, section
+// 4.2.1.11); what cannot be read may.
+func requiresPolicy(der []byte) bool {
+	var value struct {
+		Require asn1.RawValue `asn1:"optional,tag:0"`
+		Inhibit asn1.RawValue `asn1:"optional,tag:1"`
+	}
+	rest, err := asn1.Unmarshal(der, &value)
+	return err != nil || len(rest) > 0 || len(value.Require.FullBytes) > 0
+}
+
+func extensionOf(cert *x509.Certificate, oid asn1.ObjectIdentifier) (value []byte, ok bool) {
 	for _, e := range cert.Extensions {
 		if e.Id.Equal(oid) {
-			return true
+			return e.Value, true
 		}
 	}
-	return false
+	return nil, false
+}
+
+func hasExtension(cert *x509.Certificate, oid asn1.ObjectIdentifier) bool {
+	_, ok := extensionOf(cert, oid)
+	return ok
+}
+
+// may says whether the key usage of a certificate, if it has one, covers a use.
+func may(cert *x509.Certificate, use x509.KeyUsage) bool {
+	return cert.KeyUsage&use != 0 || cert.KeyUsage == 0 && !hasExtension(cert, oidKeyUsage)
+}
+
+// checkTimeForm refuses dates without seconds or with an offset from UTC, which crypto/x509 reads and RFC 5280, section
+// 4.1.2.5, forbids: others read another date there, or none.
+func checkTimeForm(cert *x509.Certificate) error {
+	for _, t := range []time.Time{cert.NotBefore, cert.NotAfter} {
+		utc, general := t.UTC().Format("\x17\x0d060102150405Z"), t.UTC().Format("\x18\x0f20060102150405Z")
+		if !bytes.Contains(cert.RawTBSCertificate, []byte(utc)) && !bytes.Contains(cert.RawTBSCertificate, []byte(general)) {
+			return refuse(Malformed, cert, "have it issued again", "has a date that is not written in UTC to the second")
+		}
+	}
+	return nil
 }

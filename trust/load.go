@@ -1,17 +1,15 @@
 package trust
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 
 	"gsigw/gsi"
 )
@@ -28,7 +26,8 @@ type file struct {
 	certs      []*x509.Certificate
 	policy     policy
 	crl        *crl
-	err        error // why it could not be read now; what it held before may stand
+	sum        [sha256.Size]byte // of the content when it was last read well
+	err        error             // why it could not be read now; what it held before may stand
 }
 
 func (f *file) empty() bool { return f.certs == nil && f.policy == nil && f.crl == nil }
@@ -75,7 +74,7 @@ func readDir(ctx context.Context, dir string, before map[string]*file) (map[stri
 		if f == nil {
 			continue
 		}
-		if f.err = f.read(dir); f.err != nil {
+		if f.err = f.read(dir, before[f.name]); f.err != nil {
 			f.keep(before[f.name])
 		}
 		files[f.name] = f
@@ -89,13 +88,20 @@ func (f *file) keep(before *file) {
 	if before == nil {
 		before = &file{}
 	}
-	f.certs, f.policy, f.crl = before.certs, before.policy, before.crl
+	f.certs, f.policy, f.crl, f.sum = before.certs, before.policy, before.crl, before.sum
 }
 
-func (f *file) read(dir string) error {
+// read reads the file, and parses it if it holds something else than before: a
+// list of 100,000 revoked certificates takes its time.
+func (f *file) read(dir string, before *file) error {
 	data, err := readBounded(filepath.Join(dir, f.name))
 	if err != nil {
 		return err
+	}
+	f.sum = sha256.Sum256(data)
+	if before != nil && before.sum == f.sum {
+		f.keep(before)
+		return nil
 	}
 	switch f.kind {
 	case kindCA:
@@ -126,104 +132,4 @@ func readBounded(path string) ([]byte, error) {
 		err = fmt.Errorf("larger than %d bytes", maxFile)
 	}
 	return data, err
-}
-
-// state is what a directory says, resolved: never changed once made.
-type state struct {
-	anchors   []*anchor
-	bySubject map[string][]*anchor
-	byRaw     map[string]*anchor
-	policies  map[string][]*file // by stem
-	crls      map[string][]*crl  // by the DER of the issuer's name
-	brokenCRL map[string]bool    // stems of revocation lists that never could be read
-	problems  []Problem
-}
-
-type anchor struct {
-	cert  *x509.Certificate
-	stems []string
-}
-
-func newState(files map[string]*file) *state {
-	st := &state{
-		bySubject: map[string][]*anchor{},
-		byRaw:     map[string]*anchor{},
-		policies:  map[string][]*file{},
-		crls:      map[string][]*crl{},
-		brokenCRL: map[string]bool{},
-	}
-	ordered := slices.SortedFunc(maps.Values(files), func(a, b *file) int { return cmp.Compare(a.name, b.name) })
-	for _, f := range ordered {
-		st.add(f)
-	}
-	st.signCRLs()
-	return st
-}
-
-func (st *state) add(f *file) {
-	if f.err != nil {
-		st.problem(f.name, f.err)
-	}
-	switch f.kind {
-	case kindCA:
-		for _, cert := range f.certs {
-			st.addAnchor(cert, f.stem)
-		}
-	case kindSigningPolicy, kindNamespaces:
-		st.policies[f.stem] = append(st.policies[f.stem], f)
-	case kindCRL:
-		if f.empty() {
-			st.brokenCRL[f.stem] = true
-			return
-		}
-		c := *f.crl // an older state may hold what was kept
-		c.file, c.signers = f.name, map[string]bool{}
-		issuer := string(c.list.RawIssuer)
-		st.crls[issuer] = append(st.crls[issuer], &c)
-	}
-}
-
-func (st *state) problem(file string, err error) {
-	st.problems = append(st.problems, Problem{File: file, Err: err})
-}
-
-func (st *state) addAnchor(cert *x509.Certificate, stem string) {
-	if a, ok := st.byRaw[string(cert.Raw)]; ok {
-		a.stems = append(a.stems, stem)
-		return
-	}
-	a := &anchor{cert: cert, stems: []string{stem}}
-	st.anchors = append(st.anchors, a)
-	st.byRaw[string(cert.Raw)] = a
-	subject := string(cert.RawSubject)
-	st.bySubject[subject] = append(st.bySubject[subject], a)
-}
-
-// stems returns the names under which files may speak of a CA: those of its own
-// files, and both hashes of its subject.
-func (st *state) stems(ca *x509.Certificate) []string {
-	stems := []string{gsi.SubjectHashOld(ca.RawSubject)}
-	if hash, err := gsi.SubjectHash(ca.RawSubject); err == nil {
-		stems = append(stems, hash)
-	}
-	if a, ok := st.byRaw[string(ca.Raw)]; ok {
-		stems = append(stems, a.stems...)
-	}
-	slices.Sort(stems)
-	return slices.Compact(stems)
-}
-
-func (st *state) anchorList() []Anchor {
-	var list []Anchor
-	for _, a := range st.anchors {
-		item := Anchor{Subject: gsi.OneLine(a.cert.RawSubject), NotAfter: a.cert.NotAfter}
-		for _, c := range st.crls[string(a.cert.RawSubject)] {
-			if c.signedBy(a.cert) && c.list.NextUpdate.After(item.CRLNextUpdate) {
-				item.CRLNextUpdate = c.list.NextUpdate
-			}
-		}
-		list = append(list, item)
-	}
-	slices.SortFunc(list, func(a, b Anchor) int { return cmp.Compare(a.Subject, b.Subject) })
-	return list
 }

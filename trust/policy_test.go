@@ -58,7 +58,11 @@ func TestVerify_Namespaces(t *testing.T) {
 		"a suffix":          {`TO Issuer SELF PERMIT Subject "CN=Jane Doe"`, trust.SigningPolicy},
 		"an alternative, 2": {`TO Issuer SELF PERMIT Subject "/O=Grid|/O=X/.*"`, trust.SigningPolicy},
 		"another CA":        {`TO Issuer "/O=Grid/OU=gsigw test/CN=Other CA" PERMIT Subject ".*"`, trust.SigningPolicy},
-		"not a rule":        {"TO Issuer SELF PERMIT Subject \".*\"\nTO Issuer SELF DENY Subject \"/O=Y\"", trust.SigningPolicy},
+		"not a rule":        {"TO Issuer SELF PERMIT Subject \".*\"\nTO Issuer SELF ALLOW Subject \"/O=Y\"", trust.SigningPolicy},
+		"it never ends":     {"TO Issuer SELF PERMIT Subject \".*\"\nTO Issuer SELF \\", trust.SigningPolicy},
+		"DENY of another":   {"TO Issuer SELF PERMIT Subject \".*\"\nTO Issuer SELF DENY Subject \"/O=Y\"", ""},
+		"DENY":              {"TO Issuer SELF PERMIT Subject \".*\"\nTO Issuer SELF DENY Subject \"/O=Grid/.*\"", trust.SigningPolicy},
+		"DENY first":        {"TO Issuer SELF DENY Subject \"/O=Grid/.*\"\nTO Issuer SELF PERMIT Subject \".*\"", trust.SigningPolicy},
 		"not an expression": {`TO Issuer SELF PERMIT Subject "/O=Grid/(.*"`, trust.SigningPolicy},
 		"empty":             {"", trust.SigningPolicy},
 	} {

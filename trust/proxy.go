@@ -13,9 +13,9 @@ func (w *walk) checkProxy(i int) error {
 	switch {
 	case cert.IsCA:
 		return refuse(EndEntityIsCA, cert, "make the proxy again", "is a proxy that poses as a CA")
-	case !gsi.ExtendsIssuer(cert):
+	case !extendsIssuer(cert):
 		return refuse(ProxySubject, cert, "make the proxy again", "is not the subject of its issuer and one CN more")
-	case issuer.KeyUsage != 0 && issuer.KeyUsage&x509.KeyUsageDigitalSignature == 0:
+	case !may(issuer, x509.KeyUsageDigitalSignature):
 		return refuse(KeyUsage, issuer, "ask the CA for a certificate with digitalSignature", "may not sign proxies by its key usage")
 	case hasExtension(cert, oidSubjectAltName), hasExtension(cert, oidIssuerAltName): // sections 3.5 and 3.2
 		return refuse(ProxyExtension, cert, "make the proxy without alternative names", "is a proxy with an alternative name")
@@ -56,7 +56,7 @@ func checkProxyInfo(cert *x509.Certificate, below int) error {
 		return nil
 	case info.PathLen != nil && *info.PathLen < below:
 		return refuse(PathLength, cert, "make the proxy with a longer path length", "allows %d proxies below it; %d follow", *info.PathLen, below)
-	case len(info.Policy.Body) > 0 && !info.Type().Restricted() && !info.Type().Limited(): // section 3.8.2
+	case info.Policy.Body != nil && !info.Type().Restricted() && !info.Type().Limited(): // section 3.8.2
 		return refuse(PolicyUnknown, cert, "make the proxy without a policy text", "has a policy text that its language does not have")
 	}
 	for _, e := range cert.Extensions {

@@ -4,10 +4,10 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"crypto/md5"
+	_ "crypto/md5"
 	"crypto/rsa"
-	"crypto/sha1"
-	"crypto/sha256"
+	_ "crypto/sha1"
+	_ "crypto/sha256"
 	"crypto/x509"
 
 	"gsigw/gsi"
@@ -42,7 +42,7 @@ func (w *walk) checkKey(cert *x509.Certificate) error {
 		return w.checkRSA(cert, key.N.BitLen())
 	case *ecdsa.PublicKey:
 		switch key.Curve {
-		case elliptic.P256(), elliptic.P384(), elliptic.P521():
+		case elliptic.P224(), elliptic.P256(), elliptic.P384(), elliptic.P521():
 			return nil
 		}
 	}
@@ -69,47 +69,46 @@ func (w *walk) checkSignature(cert, issuer *x509.Certificate) error {
 	if err := w.checkKey(issuer); err != nil {
 		return err
 	}
-	var err error
-	switch algorithm := cert.SignatureAlgorithm; algorithm {
-	case x509.SHA1WithRSA, x509.ECDSAWithSHA1:
-		if w.options.RefuseSHA1 {
-			return refuse(Algorithm, cert, "have it signed with SHA-256", "is signed with SHA-1")
+	if algorithm := cert.SignatureAlgorithm; !w.options.takes(algorithm) {
+		remedy := "have it signed with RSA or ECDSA and SHA-256"
+		if algorithm == x509.MD5WithRSA {
+			remedy = "have it signed with SHA-256, or name MD5 in the trust profile"
 		}
-		err = checkAnyRSA(cert, issuer)
-	case x509.MD5WithRSA:
-		if !w.options.AllowMD5 {
-			return refuse(Algorithm, cert, "have it signed with SHA-256, or name MD5 in the trust profile", "is signed with MD5")
-		}
-		err = checkAnyRSA(cert, issuer)
-	case x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
-		x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
-		x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
-		err = checkAnyRSA(cert, issuer)
-	default:
-		return refuse(Algorithm, cert, "have it signed with RSA or ECDSA and SHA-256", "is signed with %s", algorithm)
+		return refuse(Algorithm, cert, remedy, "is signed with %s", algorithm)
 	}
-	if err != nil {
+	if !verifies(issuer, cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) {
 		return refuse(BadSignature, cert, "fetch or make it again", "was not signed by %s", gsi.OneLine(issuer.RawSubject))
 	}
 	return nil
 }
 
-// checkAnyRSA leaves to crypto/x509 what that takes, and does the rest.
-func checkAnyRSA(cert, issuer *x509.Certificate) error {
-	key, ok := issuer.PublicKey.(*rsa.PublicKey)
-	if !ok || (key.N.BitLen() >= 1024 && cert.SignatureAlgorithm != x509.MD5WithRSA) {
-		return issuer.CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature)
-	}
-	switch cert.SignatureAlgorithm {
+func (o Options) takes(algorithm x509.SignatureAlgorithm) bool {
+	switch algorithm {
 	case x509.MD5WithRSA:
-		sum := md5.Sum(cert.RawTBSCertificate)
-		return gsi.VerifyLegacyRSA(key, crypto.MD5, sum[:], cert.Signature)
-	case x509.SHA1WithRSA:
-		sum := sha1.Sum(cert.RawTBSCertificate)
-		return gsi.VerifyLegacyRSA(key, crypto.SHA1, sum[:], cert.Signature)
-	case x509.SHA256WithRSA:
-		sum := sha256.Sum256(cert.RawTBSCertificate)
-		return gsi.VerifyLegacyRSA(key, crypto.SHA256, sum[:], cert.Signature)
+		return o.AllowMD5
+	case x509.SHA1WithRSA, x509.ECDSAWithSHA1:
+		return !o.RefuseSHA1
+	case x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
+		x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
+		x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
+		return true
 	}
-	return x509.ErrUnsupportedAlgorithm
+	return false
+}
+
+// verifies leaves to crypto/x509 what that takes, and does the rest.
+func verifies(issuer *x509.Certificate, algorithm x509.SignatureAlgorithm, signed, signature []byte) bool {
+	key, ok := issuer.PublicKey.(*rsa.PublicKey)
+	if !ok || (key.N.BitLen() >= 1024 && algorithm != x509.MD5WithRSA) {
+		return issuer.CheckSignature(algorithm, signed, signature) == nil
+	}
+	hash, ok := map[x509.SignatureAlgorithm]crypto.Hash{
+		x509.MD5WithRSA: crypto.MD5, x509.SHA1WithRSA: crypto.SHA1, x509.SHA256WithRSA: crypto.SHA256,
+	}[algorithm]
+	if !ok {
+		return false
+	}
+	h := hash.New()
+	h.Write(signed)
+	return gsi.VerifyLegacyRSA(key, hash, h.Sum(nil), signature) == nil
 }

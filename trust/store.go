@@ -99,7 +99,7 @@ func (s *Store) Reload(ctx context.Context) error {
 		return err
 	}
 	s.files = files
-	s.state.Store(newState(files))
+	s.state.Store(newState(files, s.options))
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"crypto/x509"
 	"slices"
 	"time"
@@ -33,6 +32,7 @@ func (s *Store) Verify(chain []*x509.Certificate, at time.Time) (*gsi.Identity, 
 	if err != nil {
 		return nil, refuse(Malformed, w.path[0], "have it issued again", "is not understood: %v", err)
 	}
+	id.DN = oneReading(id.EndEntity.RawSubject)
 	return id, nil
 }
 
@@ -74,7 +74,7 @@ func (w *walk) complete(chain []*x509.Certificate) error {
 
 func checkNames(chain []*x509.Certificate) error {
 	for i, cert := range chain[:len(chain)-1] {
-		if !bytes.Equal(cert.RawIssuer, chain[i+1].RawSubject) {
+		if !sameName(cert.RawIssuer, chain[i+1].RawSubject) {
 			return refuse(NameChaining, cert, "send the chain leaf first and complete",
 				"names the issuer %s, but is followed by %s", gsi.OneLine(cert.RawIssuer), gsi.OneLine(chain[i+1].RawSubject))
 		}
@@ -88,7 +88,7 @@ func checkNames(chain []*x509.Certificate) error {
 // issuer finds the CA of the directory that issued a certificate. Of several
 // with its name it is the one whose key fits.
 func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
-	candidates := w.state.bySubject[string(cert.RawIssuer)]
+	candidates := w.state.byName[w.state.nameKey(cert.RawIssuer)]
 	if len(candidates) == 0 {
 		return nil
 	}
@@ -105,8 +105,6 @@ func unknownCA(cert *x509.Certificate) error {
 		"was issued by %s, which is not in the trust directory", gsi.OneLine(cert.RawIssuer))
 }
 
-func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawIssuer, cert.RawSubject) }
-
 // classify notes the kinds of the proxies at the front of the path. None may
 // stand behind the end entity.
 func (w *walk) classify() error {
@@ -122,7 +120,7 @@ func (w *walk) classify() error {
 		}
 		w.kinds = append(w.kinds, kind)
 	}
-	if len(w.kinds) >= len(w.path)-1 {
+	if n := len(w.kinds); n > 0 && n >= len(w.path)-1 {
 		return refuse(EndEntityIsCA, w.path[len(w.path)-1], "send the end-entity certificate too", "is a CA where an end entity should be")
 	}
 	return nil
@@ -146,23 +144,26 @@ func (w *walk) checkCertificate(i int) error {
 	if i == len(w.path)-1 {
 		return nil // the CA is trusted for being in the directory
 	}
+	if err := checkTimeForm(cert); err != nil {
+		return err
+	}
 	if err := w.checkSignature(cert, w.path[i+1]); err != nil {
 		return err
 	}
 	if i < endEntity {
 		return w.checkProxy(i)
 	}
-	return w.checkIssued(cert, w.path[i+1], i == endEntity)
+	return w.checkIssued(cert, w.state.authority(w.path[i+1]), i == endEntity)
 }
 
-// checkIssued checks what a CA issued.
-func (w *walk) checkIssued(cert, ca *x509.Certificate, endEntity bool) error {
-	if endEntity && cert.IsCA {
-		return refuse(EndEntityIsCA, cert, "send the end-entity certificate too", "is a CA where an end entity should be")
+// checkIssued checks what a CA issued. RFC 5280 lets that be a CA even where an
+// end entity is looked for; RFC 3820, section 3.1, lets no CA issue a proxy.
+func (w *walk) checkIssued(cert *x509.Certificate, ca *authority, endEntity bool) error {
+	if endEntity && cert.IsCA && len(w.kinds) > 0 {
+		return refuse(EndEntityIsCA, cert, "make proxies of an end-entity certificate", "is a CA, which may issue no proxy")
 	}
-	name, err := gsi.ParseName(cert.RawSubject)
-	if err != nil || !name.Unambiguous() {
-		return refuse(AmbiguousName, cert, "have it issued under a plain name", "has a name whose one-line form can mean another name")
+	if len(cert.RawSubject) <= emptyName {
+		return refuse(NoName, cert, "have it issued under a name", "has no subject: it speaks for nobody")
 	}
 	if err := w.checkSigningPolicy(cert, ca); err != nil {
 		return err
@@ -170,14 +171,34 @@ func (w *walk) checkIssued(cert, ca *x509.Certificate, endEntity bool) error {
 	return w.checkRevocation(cert, ca)
 }
 
+const emptyName = 2 // the DER of a SEQUENCE that holds nothing
+
 func (w *walk) checkCA(i int) error {
 	ca := w.path[i]
 	switch {
-	case !ca.BasicConstraintsValid || !ca.IsCA:
+	case !w.isCA(i):
 		return refuse(NotCA, ca, "have it issued by a CA", "is not a CA, but issued %s", gsi.OneLine(w.path[i-1].RawSubject))
-	case ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCertSign == 0:
+	case !may(ca, x509.KeyUsageCertSign):
 		return refuse(KeyUsage, ca, "ask the CA for one with keyCertSign", "may not sign certificates by its key usage")
 	}
+	if err := w.checkPathLength(i); err != nil {
+		return err
+	}
+	return w.checkConstraints(i)
+}
+
+// isCA wants basicConstraints of every CA but a root: being in the directory
+// says that it is one, unless it denies that itself. Roots of old have none.
+func (w *walk) isCA(i int) bool {
+	ca := w.path[i]
+	if i == len(w.path)-1 && !hasExtension(ca, oidBasicConstraints) {
+		return true
+	}
+	return ca.BasicConstraintsValid && ca.IsCA
+}
+
+func (w *walk) checkPathLength(i int) error {
+	ca := w.path[i]
 	below := 0 // CAs between this one and the end entity; self-issued ones are free
 	for _, cert := range w.path[len(w.kinds)+1 : i] {
 		if !selfIssued(cert) {

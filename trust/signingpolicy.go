@@ -1,0 +1,100 @@
+package trust
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// parseSigningPolicy reads Globus's EACL format: blocks of access_id_CA,
+// pos_rights and cond_subjects.
+func parseSigningPolicy(data []byte) (policy, error) {
+	e := eacl{policy: policy{}}
+	lines := bufio.NewScanner(bytes.NewReader(data))
+	lines.Buffer(nil, maxFile)
+	for n := 1; lines.Scan(); n++ {
+		words, err := splitQuoted(lines.Text())
+		if err == nil && len(words) > 0 {
+			err = e.add(words)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	return e.policy, lines.Err()
+}
+
+// eacl is a policy as its lines are read.
+type eacl struct {
+	policy  policy
+	issuer  string // of the block
+	maySign bool
+}
+
+func (e *eacl) add(words []string) error {
+	if len(words) != 3 {
+		return fmt.Errorf("%d words instead of 3", len(words))
+	}
+	switch keyword, authority, value := words[0], words[1], words[2]; {
+	case keyword == "access_id_CA" && strings.EqualFold(authority, "x509") && strings.HasPrefix(value, "/"):
+		e.issuer, e.maySign = issuerKey(value), false
+		return nil
+	case keyword == "pos_rights" && authority == "globus" && value == "CA:sign" && e.issuer != "":
+		e.maySign = true
+		return nil
+	case keyword == "cond_subjects" && authority == "globus" && e.maySign:
+		return e.permit(value)
+	default:
+		return fmt.Errorf("%q does not belong there", keyword+" "+authority)
+	}
+}
+
+func (e *eacl) permit(globs string) error {
+	patterns, err := splitQuoted(globs)
+	if err != nil {
+		return err
+	}
+	for _, glob := range patterns {
+		subject, err := globToRegexp(glob)
+		if err != nil {
+			return err
+		}
+		e.policy = append(e.policy, rule{issuer: e.issuer, subject: subject})
+	}
+	return nil
+}
+
+// splitQuoted splits at blanks outside of quotes, single or double, and drops
+// the quotes and what follows a '#'.
+func splitQuoted(s string) ([]string, error) {
+	var words []string
+	for {
+		s = strings.TrimLeft(s, " \t\r")
+		if s == "" || s[0] == '#' {
+			return words, nil
+		}
+		word := s
+		if quote := s[0]; quote == '\'' || quote == '"' {
+			end := strings.IndexByte(s[1:], quote)
+			if end < 0 {
+				return nil, errors.New("a quote is not closed")
+			}
+			word, s = s[1:end+1], s[end+2:]
+		} else {
+			end := strings.IndexAny(s, " \t\r")
+			if end < 0 {
+				end = len(s)
+			}
+			word, s = s[:end], s[end:]
+		}
+		words = append(words, word)
+	}
+}
+
+func globToRegexp(glob string) (*regexp.Regexp, error) {
+	quoted := regexp.QuoteMeta(oldLabels.Replace(glob))
+	return subjectPattern(strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(quoted))
+}

@@ -1,0 +1,166 @@
+package trust
+
+import (
+	"cmp"
+	"crypto/x509"
+	"errors"
+	"maps"
+	"slices"
+
+	"gsigw/gsi"
+)
+
+// state is what a directory says, resolved: never changed once made.
+type state struct {
+	options   Options
+	anchors   []*authority
+	byName    map[string][]*authority // by nameKey of the subject
+	byRaw     map[string]*authority
+	nameKeys  map[string]string   // of the anchors' subjects as they stand
+	stemsOf   map[string][]string // the names of an anchor's files, by its DER
+	policies  map[string][]*file  // by stem
+	crls      map[string][]*crl   // by nameKey of the issuer
+	brokenCRL map[string]bool     // stems of revocation lists that never could be read
+	problems  []Problem
+}
+
+// authority is a CA, with what the directory says of it.
+type authority struct {
+	cert     *x509.Certificate
+	name     string  // nameKey
+	policies []*file // each has to permit what the CA signs
+	crls     []*crl  // those that it signed
+	doubtful bool    // there is a list that might be its own but cannot be used
+}
+
+func newState(files map[string]*file, o Options) *state {
+	st := &state{
+		options:   o,
+		byName:    map[string][]*authority{},
+		byRaw:     map[string]*authority{},
+		nameKeys:  map[string]string{},
+		stemsOf:   map[string][]string{},
+		policies:  map[string][]*file{},
+		crls:      map[string][]*crl{},
+		brokenCRL: map[string]bool{},
+	}
+	for _, f := range slices.SortedFunc(maps.Values(files), func(a, b *file) int { return cmp.Compare(a.name, b.name) }) {
+		st.add(f)
+	}
+	for _, a := range st.anchors {
+		st.describe(a)
+	}
+	st.findUnsigned(files)
+	return st
+}
+
+func (st *state) add(f *file) {
+	if f.err != nil {
+		st.problem(f.name, f.err)
+	}
+	switch f.kind {
+	case kindCA:
+		for _, cert := range f.certs {
+			st.addAnchor(cert, f.stem)
+		}
+	case kindSigningPolicy, kindNamespaces:
+		st.policies[f.stem] = append(st.policies[f.stem], f)
+	case kindCRL:
+		if f.empty() {
+			st.brokenCRL[f.stem] = true
+			return
+		}
+		st.crls[f.crl.issuer] = append(st.crls[f.crl.issuer], f.crl)
+	}
+}
+
+func (st *state) problem(file string, err error) {
+	st.problems = append(st.problems, Problem{File: file, Err: err})
+}
+
+func (st *state) addAnchor(cert *x509.Certificate, stem string) {
+	st.stemsOf[string(cert.Raw)] = append(st.stemsOf[string(cert.Raw)], stem)
+	if _, ok := st.byRaw[string(cert.Raw)]; ok {
+		return
+	}
+	a := &authority{cert: cert, name: nameKey(cert.RawSubject)}
+	st.anchors = append(st.anchors, a)
+	st.byRaw[string(cert.Raw)] = a
+	st.byName[a.name] = append(st.byName[a.name], a)
+	st.nameKeys[string(cert.RawSubject)] = a.name
+}
+
+// authority returns what the directory says of a CA, which may have come with the chain.
+func (st *state) authority(cert *x509.Certificate) *authority {
+	if a, ok := st.byRaw[string(cert.Raw)]; ok {
+		return a
+	}
+	a := &authority{cert: cert, name: st.nameKey(cert.RawSubject)}
+	st.describe(a)
+	return a
+}
+
+// nameKey folds a name; those of the directory's CAs are folded already.
+func (st *state) nameKey(der []byte) string {
+	if key, ok := st.nameKeys[string(der)]; ok {
+		return key
+	}
+	return nameKey(der)
+}
+
+// describe gathers the files that speak of a CA.
+func (st *state) describe(a *authority) {
+	for _, stem := range st.stems(a.cert) {
+		a.policies = append(a.policies, st.policies[stem]...)
+		a.doubtful = a.doubtful || st.brokenCRL[stem]
+	}
+	for _, c := range st.crls[a.name] {
+		if c.signedBy(a.cert, st.options) {
+			a.crls = append(a.crls, c)
+		} else if !st.signedByAnchor(c) {
+			a.doubtful = true
+		}
+	}
+}
+
+// stems returns the names under which files may speak of a CA: those of its own
+// files, and both hashes of its subject.
+func (st *state) stems(ca *x509.Certificate) []string {
+	stems := []string{gsi.SubjectHashOld(ca.RawSubject)}
+	if hash, err := gsi.SubjectHash(ca.RawSubject); err == nil {
+		stems = append(stems, hash)
+	}
+	stems = append(stems, st.stemsOf[string(ca.Raw)]...)
+	slices.Sort(stems)
+	return slices.Compact(stems)
+}
+
+// signedByAnchor says whether the list is of a CA of the directory. There are two with one name while a CA changes its
+// key.
+func (st *state) signedByAnchor(c *crl) bool {
+	return slices.ContainsFunc(st.byName[c.issuer], func(a *authority) bool { return c.signedBy(a.cert, st.options) })
+}
+
+// findUnsigned names the lists that nobody of their issuer's name signed.
+func (st *state) findUnsigned(files map[string]*file) {
+	for _, f := range slices.SortedFunc(maps.Values(files), func(a, b *file) int { return cmp.Compare(a.name, b.name) }) {
+		if f.crl != nil && len(st.byName[f.crl.issuer]) > 0 && !st.signedByAnchor(f.crl) {
+			st.problem(f.name, errors.New("the revocation list was not signed by the CA that it names: fetch it again"))
+		}
+	}
+}
+
+func (st *state) anchorList() []Anchor {
+	var list []Anchor
+	for _, a := range st.anchors {
+		item := Anchor{Subject: gsi.OneLine(a.cert.RawSubject), NotAfter: a.cert.NotAfter}
+		for _, c := range a.crls {
+			if c.list.NextUpdate.After(item.CRLNextUpdate) {
+				item.CRLNextUpdate = c.list.NextUpdate
+			}
+		}
+		list = append(list, item)
+	}
+	slices.SortFunc(list, func(a, b Anchor) int { return cmp.Compare(a.Subject, b.Subject) })
+	return list
+}
