@@ -13,8 +13,14 @@ import (
 // ErrEncryptedKey says that a key is locked and no passphrase can be asked for.
 var ErrEncryptedKey = errors.New("gsi: the key is encrypted with a passphrase, and nobody gives one: make a proxy with grid-proxy-init, or write the key in clear (mode 0600) with openssl pkey")
 
-// ErrPassphrase says that the passphrase does not open what is locked with one.
-var ErrPassphrase = errors.New("gsi: the passphrase does not open it")
+// ErrPassphrase is what every error of a passphrase is that opens nothing.
+var ErrPassphrase = errors.New("gsi: the passphrase does not fit")
+
+// wrongPassphrase names what a passphrase does not open.
+type wrongPassphrase string
+
+func (w wrongPassphrase) Error() string      { return "gsi: the passphrase does not open " + string(w) }
+func (wrongPassphrase) Is(target error) bool { return target == ErrPassphrase }
 
 func isKey(block *pem.Block) bool {
 	switch block.Type {
@@ -42,7 +48,7 @@ func parseKey(block *pem.Block, passphrase func() ([]byte, error)) (crypto.Signe
 	signer, ok := key.(crypto.Signer)
 	switch {
 	case err != nil && locked:
-		return nil, ErrPassphrase // one of 256 wrong ones leaves a padding that seems right
+		return nil, wrongPassphrase("the key") // one of 256 wrong ones leaves a padding that seems right
 	case err != nil || !ok:
 		return nil, fmt.Errorf("gsi: the %s does not parse: write it again with openssl pkey", block.Type)
 	}
@@ -56,7 +62,7 @@ func unlock(block *pem.Block, passphrase []byte) ([]byte, error) {
 	//lint:ignore SA1019 OpenSSL and GT4 lock keys so, and we only read them
 	der, err := x509.DecryptPEMBlock(block, passphrase)
 	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, ErrPassphrase
+		return nil, wrongPassphrase("the key")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("gsi: the DEK-Info of the %s is not one of DES, 3DES and AES in CBC mode, or does not fit its data: %s", block.Type, writeAgain)
@@ -121,7 +127,7 @@ func MarshalEncryptedKey(key crypto.Signer, passphrase []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if der, err = lockPKCS8(der, passphrase); err != nil {
+	if der, err = lockPKCS8(der, passphrase, 600_000); err != nil {
 		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), nil

@@ -82,7 +82,7 @@ func noPEM(data []byte) error {
 	case bytes.IndexByte(data, 0) >= 0 || !utf8.Valid(data):
 		return errors.New("gsi: the file is binary, and neither PEM nor PKCS#12: write what it holds as PEM, for instance with openssl x509 -inform DER")
 	}
-	return errors.New("gsi: no certificate or key in PEM is in the file")
+	return errors.New("gsi: no certificate in the file: it holds no PEM")
 }
 
 func certificatesOf(blocks []*pem.Block) ([]*x509.Certificate, error) {
@@ -98,7 +98,7 @@ func certificatesOf(blocks []*pem.Block) ([]*x509.Certificate, error) {
 		certs = append(certs, cert)
 	}
 	if len(certs) == 0 {
-		return nil, fmt.Errorf("gsi: no certificate in the file, only %s", typesOf(blocks))
+		return nil, fmt.Errorf("gsi: no certificate in the file: only %s", typesOf(blocks))
 	}
 	return certs, nil
 }
@@ -107,7 +107,7 @@ func keyOf(blocks []*pem.Block, passphrase func() ([]byte, error)) (crypto.Signe
 	keys := slices.DeleteFunc(slices.Clone(blocks), func(b *pem.Block) bool { return !isKey(b) })
 	switch len(keys) {
 	case 0:
-		return nil, fmt.Errorf("gsi: no private key in the file, only %s", typesOf(blocks))
+		return nil, fmt.Errorf("gsi: no private key in the file: only %s", typesOf(blocks))
 	case 1:
 		return parseKey(keys[0], passphrase)
 	}
@@ -133,7 +133,7 @@ func assemble(certs []*x509.Certificate, key crypto.Signer) (*Credential, error)
 		}
 	}
 	if leaf == nil {
-		return nil, fmt.Errorf("gsi: the private key belongs to none of the certificates, neither %s nor another: name the key that was made with it", OneLine(certs[0].RawSubject))
+		return nil, fmt.Errorf("gsi: the private key belongs to none of the certificates: neither to %s nor to another", OneLine(certs[0].RawSubject))
 	}
 	chain := []*x509.Certificate{leaf}
 	for next := issuerOf(leaf, certs); next != nil && !selfIssued(next) && len(chain) < len(certs); {

@@ -29,9 +29,9 @@ func TestParseCertificates_SaysWhatAFileIsThatIsNoPEM(t *testing.T) {
 		"a key in DER":              {rsaKey, false, "is binary"},
 		"a length beyond the file":  {[]byte{0x30, 0xff, 0}, false, "is binary"},
 		"bytes that are no text":    {[]byte{0x30, 0xff}, false, "is binary"},
-		"text":                      {[]byte("0 garbage"), false, "no certificate or key in PEM"},
-		"a key alone":               {keyPEM(t, u), false, "no certificate in the file, only PRIVATE KEY"},
-		"one byte":                  {[]byte("0"), false, "no certificate or key in PEM"},
+		"text":                      {[]byte("0 garbage"), false, "it holds no PEM"},
+		"a key alone":               {keyPEM(t, u), false, "no certificate in the file: only PRIVATE KEY"},
+		"one byte":                  {[]byte("0"), false, "it holds no PEM"},
 		"nothing":                   {[]byte("\n \r\n"), false, "is empty"},
 		"a request":                 {pemOf("CERTIFICATE REQUEST"), false, "only CERTIFICATE REQUEST"},
 	} {
@@ -79,7 +79,7 @@ func TestParsePEM_SaysWhatIsBroken(t *testing.T) {
 		"the second one broken":      {cert + string(pemOf("CERTIFICATE")) + key, "certificate 2 of the file does not parse"},
 		"no key":                     {cert + string(pemOf("OPENSSH PRIVATE KEY")), "only CERTIFICATE, OPENSSH PRIVATE KEY"},
 		"two keys":                   {cert + key + string(keyPEM(t, other)), "leave the one"},
-		"another's key":              {cert + string(keyPEM(t, other)), "neither /CN=Jane nor another"},
+		"another's key":              {cert + string(keyPEM(t, other)), "neither to /CN=Jane nor to another"},
 		"a key of no kind":           {cert + string(pemOf("RSA PRIVATE KEY")), "RSA PRIVATE KEY does not parse"},
 	} {
 		if c, err := ParsePEM([]byte(test.text)); err == nil || !strings.Contains(err.Error(), test.word) {
@@ -97,7 +97,7 @@ func TestPairFile_NamesTheFileThatIsBroken(t *testing.T) {
 	for _, test := range []struct{ cert, key, word string }{
 		{broken, key, broken + ": the PEM block that begins in line 1"},
 		{cert, broken, broken + ": the PEM block that begins in line 1"},
-		{key, key, key + ": no certificate in the file, only PRIVATE KEY"},
+		{key, key, key + ": no certificate in the file: only PRIVATE KEY"},
 		{cert, cert, cert + ": its mode is 0644"},
 		{cert, dir + "/none", dir + "/none: "},
 	} {

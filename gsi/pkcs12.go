@@ -24,7 +24,7 @@ func ParsePKCS12(data, passphrase []byte) (*Credential, error) {
 	line, _, _ := strings.Cut(string(passphrase), "\n")
 	key, leaf, more, err := pkcs12.DecodeChain(data, strings.TrimSuffix(line, "\r"))
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		return nil, ErrPassphrase
+		return nil, wrongPassphrase("the PKCS#12 file")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("gsi: the PKCS#12 file does not parse: %w", err)

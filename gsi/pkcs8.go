@@ -145,7 +145,7 @@ func (c blockCipher) decrypt(key, iv, data []byte) ([]byte, error) {
 	cipher.NewCBCDecrypter(block, iv).CryptBlocks(plain, data)
 	n := int(plain[len(plain)-1])
 	if n == 0 || n > c.size || !bytes.HasSuffix(plain, bytes.Repeat([]byte{byte(n)}, n)) {
-		return nil, ErrPassphrase
+		return nil, wrongPassphrase("the key")
 	}
 	return plain[:len(plain)-n], nil
 }
@@ -186,7 +186,7 @@ func deriveScrypt(kdf pkix.AlgorithmIdentifier, passphrase []byte, size int) ([]
 	if !whole(kdf.Parameters.FullBytes, &p) || p.N < 2 || p.R < 1 || p.P < 1 || (p.KeyLength != 0 && p.KeyLength != size) {
 		return nil, errLock("has scrypt parameters that are not proper")
 	}
-	if p.N > maxScryptMemory/128 || p.R > maxScryptMemory/128/p.N || p.P > maxScryptLanes {
+	if p.R > maxScryptMemory/128/p.N || p.P > maxScryptLanes {
 		return nil, errLock("asks scrypt for more than %d MiB or %d lanes", maxScryptMemory>>20, maxScryptLanes)
 	}
 	key, err := scrypt.Key(passphrase, p.Salt, p.N, p.R, p.P, size)
@@ -197,10 +197,10 @@ func deriveScrypt(kdf pkix.AlgorithmIdentifier, passphrase []byte, size int) ([]
 }
 
 // lockPKCS8 locks a PrivateKeyInfo.
-func lockPKCS8(der, passphrase []byte) ([]byte, error) {
+func lockPKCS8(der, passphrase []byte, iterations int) ([]byte, error) {
 	c, kdf := blockCiphers[0], pbkdf2Params{
 		Salt:       make([]byte, 16),
-		Iterations: 600_000,
+		Iterations: iterations,
 		PRF:        pkix.AlgorithmIdentifier{Algorithm: oidHMACWithSHA256, Parameters: asn1.NullRawValue},
 	}
 	iv := make([]byte, c.size)
