@@ -77,6 +77,26 @@ func TestClient_DelegatesAProxyWithinItsLimits(t *testing.T) {
 	}
 }
 
+func TestClient_DelegatesByItsOwnClock(t *testing.T) {
+	initiator, acceptor := example.initiator(), example.acceptor()
+	initiator.Now, acceptor.Now = later(6*time.Hour), later(6*time.Hour)
+	initiator.Delegate, acceptor.DelegationKey = &gsi.Limits{}, ready(ecKey)
+	_, server := connect(t, initiator, acceptor)
+	if from := time.Until(server.Delegated().Leaf().NotBefore); from < 5*time.Hour {
+		t.Errorf("it is valid in %s", from)
+	}
+}
+
+func TestServer_KeepsTheCAOutOfADelegatedChain(t *testing.T) {
+	initiator, acceptor := example.initiator(), example.acceptor()
+	initiator.Credential = &gsi.Credential{Chain: append(slices.Clone(example.alice.Chain), example.pki.CA.Cert), Key: example.alice.Key}
+	initiator.Delegate, acceptor.DelegationKey = &gsi.Limits{}, ready(ecKey)
+	_, server := connect(t, initiator, acceptor)
+	if n := len(server.Delegated().Chain); n != 3 {
+		t.Errorf("a chain of %d", n)
+	}
+}
+
 func TestClient_DelegatesNothingUnlessTold(t *testing.T) {
 	acceptor := example.acceptor()
 	acceptor.DelegationKey = func(context.Context) (crypto.Signer, error) { return nil, errors.New("nobody asked") }
