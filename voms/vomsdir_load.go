@@ -43,12 +43,12 @@ func readDir(ctx context.Context, dir string, before map[string]*file) (map[stri
 		info, err := os.Stat(filepath.Join(dir, name))
 		switch {
 		case strings.HasPrefix(name, "."):
-		case err == nil && info.IsDir():
-			r.readVO(name)
 		case strings.HasSuffix(name, ".pem"):
 			r.read(&file{name: name})
 		case err != nil:
-			r.failed(&file{name: name, vo: name}, err)
+			r.keepVO(name, err)
+		case info.IsDir():
+			r.readVO(name)
 		}
 	}
 	return r.files, nil
@@ -59,15 +59,14 @@ type reader struct {
 	before, files map[string]*file
 }
 
-// readVO reads the subdirectory of a VO. If that cannot be listed, all that it held before stays.
 func (r *reader) readVO(vo string) {
 	if !isWord(vo) {
-		r.failed(&file{name: vo}, errors.New("not the name of a VO, which has letters, digits, '_', '-' and '.': rename or remove it"))
+		r.keepVO(vo, errors.New("not the name of a VO, which has letters, digits, '_', '-' and '.': rename or remove it"))
 		return
 	}
 	entries, err := os.ReadDir(filepath.Join(r.dir, vo))
 	if err != nil {
-		r.failed(&file{name: vo, vo: vo}, err)
+		r.keepVO(vo, err)
 		return
 	}
 	for _, entry := range entries {
@@ -78,17 +77,17 @@ func (r *reader) readVO(vo string) {
 	}
 }
 
-// failed notes what cannot be read: a file keeps what it held, a subdirectory all its files.
-func (r *reader) failed(f *file, err error) {
-	f.err = err
-	r.files[f.name] = f
+// keepVO notes why a subdirectory cannot be read. All that it held before stays.
+func (r *reader) keepVO(vo string, err error) {
+	r.files[vo] = &file{name: vo, vo: vo, err: err}
 	for name, old := range r.before {
-		if f.vo != "" && strings.HasPrefix(name, f.vo+"/") && f.name == f.vo {
+		if strings.HasPrefix(name, vo+"/") {
 			r.files[name] = old
 		}
 	}
 }
 
+// read reads a file, which keeps what it held before when it cannot be read.
 func (r *reader) read(f *file) {
 	f.err = f.parse(r.dir)
 	if old := r.before[f.name]; f.err != nil && old != nil {
@@ -104,10 +103,12 @@ func (f *file) parse(dir string) error {
 	}
 	if strings.HasSuffix(f.name, ".lsc") {
 		f.lsc, err = parseLSC(data)
-	} else {
-		f.certs, err = gsi.ParseCertificates(data)
+		return err
 	}
-	return err
+	if f.certs, err = gsi.ParseCertificates(data); err != nil {
+		return fmt.Errorf("%w: put the authority's certificate there as PEM, or remove the file", err)
+	}
+	return nil
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -222,7 +222,7 @@ func (r AC) sign(p *ACParts) ([]byte, error) {
 
 // algorithmOf returns the AlgorithmIdentifier of a signature in DER.
 func algorithmOf(key crypto.Signer, digest crypto.Hash) ([]byte, error) {
-	var last = map[crypto.Hash]int{crypto.MD5: 4, crypto.SHA1: 5, crypto.SHA256: 11, crypto.SHA512: 13}
+	last := map[crypto.Hash]int{crypto.MD5: 4, crypto.SHA1: 5, crypto.SHA256: 11, crypto.SHA512: 13}
 	switch key.(type) {
 	case *rsa.PrivateKey:
 		oid := asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, last[digest]}
