@@ -60,12 +60,23 @@ type proxyFacts struct {
 func readProxyFacts(path string, chain []*x509.Certificate, id *gsi.Identity, at time.Time) proxyFacts {
 	leaf := chain[0]
 	return proxyFacts{
-		Subject: gsi.OneLine(leaf.RawSubject), Issuer: gsi.OneLine(leaf.RawIssuer), Identity: id.DN,
+		Subject: gsi.OneLine(leaf.RawSubject), Issuer: gsi.OneLine(leaf.RawIssuer), Identity: gsi.OneLine(speaksFor(chain, id).RawSubject),
 		Type: id.Type, Limited: id.Limited, Depth: id.Depth, Strength: bits(leaf), Path: path,
 		NotAfter: id.NotAfter.UTC(), Timeleft: secondsLeft(id.NotAfter, at), UsableUntil: id.NotAfter.UTC(),
 		KeyUsage: keyUsage(leaf.KeyUsage), FQANs: []string{}, VOs: []voFacts{},
 		identity: id, chain: chain, at: at,
 	}
+}
+
+// speaksFor returns the certificate whose name the holder has: as grid-proxy-info does it takes a proxy with a policy of
+// its own for an identity of its own, since nobody knows how much of the user's that policy passes on.
+func speaksFor(chain []*x509.Certificate, id *gsi.Identity) *x509.Certificate {
+	for _, cert := range chain[:id.Depth] {
+		if kind, err := gsi.Classify(cert); err == nil && (kind.Restricted() || kind.Independent()) {
+			return cert
+		}
+	}
+	return id.EndEntity
 }
 
 // add puts what one VO says of the holder to the facts: its attributes bound the use of the whole.

@@ -54,7 +54,7 @@ func (f *proxyFacts) inRFC2253() {
 		to  *string
 		der []byte
 	}{
-		{&f.Subject, f.identity.Leaf.RawSubject}, {&f.Issuer, f.identity.Leaf.RawIssuer}, {&f.Identity, f.identity.EndEntity.RawSubject},
+		{&f.Subject, f.identity.Leaf.RawSubject}, {&f.Issuer, f.identity.Leaf.RawIssuer}, {&f.Identity, speaksFor(f.chain, f.identity).RawSubject},
 	} {
 		if parsed, err := gsi.ParseName(name.der); err == nil {
 			*name.to = parsed.RFC2253()

@@ -158,12 +158,13 @@ func parseOID(s string) (asn1.ObjectIdentifier, error) {
 }
 
 // again says how to make one more proxy like this.
-func again(leaf *x509.Certificate) (gsi.Limits, error) {
+func again(old *gsi.Credential) (gsi.Limits, error) {
+	leaf := old.Leaf()
 	kind, err := gsi.Classify(leaf)
 	if err != nil {
 		return gsi.Limits{}, err
 	}
-	l := gsi.Limits{Type: kind, Lifetime: lifetimeOf(leaf), Digest: digestOf(leaf)}
+	l := gsi.Limits{Type: kind, Lifetime: lifetimeOf(old), Digest: digestOf(leaf)}
 	switch key := leaf.PublicKey.(type) {
 	case *ecdsa.PublicKey:
 		l.KeyType = gsi.P256
@@ -181,9 +182,18 @@ func again(leaf *x509.Certificate) (gsi.Limits, error) {
 	return l, nil
 }
 
-// lifetimeOf is how long a proxy was made for: all of the grid's tools let it begin five minutes back.
-func lifetimeOf(proxy *x509.Certificate) time.Duration {
-	return max(proxy.NotAfter.Sub(proxy.NotBefore)-5*time.Minute, time.Minute)
+// lifetimeOf is how long a proxy was made for. All of the grid's tools let one begin five minutes back, unless its issuer
+// was not valid then.
+func lifetimeOf(c *gsi.Credential) time.Duration {
+	const backdate = 5 * time.Minute
+	leaf := c.Leaf()
+	d := leaf.NotAfter.Sub(leaf.NotBefore)
+	for _, above := range c.Chain[1:] {
+		if !above.NotBefore.Before(leaf.NotBefore) {
+			return d
+		}
+	}
+	return max(d-backdate, time.Minute)
 }
 
 func digestOf(proxy *x509.Certificate) crypto.Hash {

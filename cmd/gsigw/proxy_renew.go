@@ -127,7 +127,7 @@ type renewal struct {
 }
 
 func (r *renewal) run() (proxyFacts, error) {
-	limits, err := again(r.old.identity.Leaf)
+	limits, err := again(&gsi.Credential{Chain: r.old.chain})
 	if err != nil {
 		return proxyFacts{}, err
 	}
@@ -214,8 +214,8 @@ func sameAttributes(chain []*x509.Certificate) ([]voms.Request, error) {
 // lossIn says what the old proxy has that a new one lacks: then it stays.
 func (f *proxyFacts) lossIn(renewed proxyFacts) error {
 	switch {
-	case renewed.Identity != f.Identity && !f.identity.Independent:
-		return fmt.Errorf("the new proxy is of %s, and the old one of %s", renewed.Identity, f.Identity)
+	case renewed.identity.DN != f.identity.DN && !f.identity.Independent:
+		return fmt.Errorf("the new proxy is of %s, and the old one of %s", renewed.identity.DN, f.identity.DN)
 	case f.Limited && !renewed.Limited:
 		return errors.New("the old proxy is limited, and the new one is not")
 	case renewed.UsableUntil.Before(f.UsableUntil):
