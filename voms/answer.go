@@ -41,10 +41,10 @@ type xmlAnswer struct {
 func parseAnswer(root string, data []byte) (*answer, error) {
 	var x xmlAnswer
 	if err := unmarshal(data, &x); err != nil {
-		return nil, fmt.Errorf("the answer is not what VOMS servers write: %w: it begins %s", err, excerpt(string(data)))
+		return nil, fmt.Errorf("the answer is not what VOMS servers write: %w: it begins %s", brief(err), excerpt(string(data)))
 	}
 	if x.XMLName.Local != root || x.XMLName.Space != "" {
-		return nil, fmt.Errorf("the answer is a <%s>, not a <%s>: it begins %s", x.XMLName.Local, root, excerpt(string(data)))
+		return nil, fmt.Errorf("the answer is no <%s>: it begins %s", root, excerpt(string(data)))
 	}
 	a := &answer{messages: x.messages()}
 	isError := func(m Message) bool { return m.Code >= firstError }
@@ -245,6 +245,15 @@ func explain(err error) error {
 		return err
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("it closed the connection without an answer")
+	}
+	return brief(err)
+}
+
+// brief keeps errors of the library short, which hold what they could not read, however long.
+func brief(err error) error {
+	const most = 300
+	if text := err.Error(); len(text) > most {
+		return errors.New(excerpt(text))
 	}
 	return err
 }

@@ -46,6 +46,14 @@ func TestParseAnswer_QuotesTheBeginning(t *testing.T) {
 	}
 }
 
+// A message may have any bytes in it: servers copy it from their database.
+func TestParseAnswer_ReadsMessagesInOtherCharacters(t *testing.T) {
+	a, err := parseAnswer("vomsans", []byte(`<?xml version="1.0" encoding="US-ASCII"?><vomsans><error><item><number>1004</number><message>scad`+"\xf9"+`to é</message></item></error></vomsans>`))
+	if err != nil || a.messages[0].Text != "scad?to é" {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
 // Servers that are not asked for base64 write an alphabet of their own (src/common/xmlcc.cc).
 func TestDecodeAC_ReadsBothAlphabets(t *testing.T) {
 	der := append([]byte{0x30, 0x82, 0x01, 0x00}, bytes.Repeat([]byte{0xff, 0xfe, 0x03, 0xe9}, 64)...)

@@ -25,6 +25,7 @@ type fakeServer struct {
 	mutex    sync.Mutex
 	requests []string // a request line, or the legacy XML
 	chains   []int    // how many certificates each client showed
+	zeros    int      // how many sent GSI's "0" before their request
 	wg       sync.WaitGroup
 }
 
@@ -90,7 +91,8 @@ func (f *fakeServer) converse(conn *tls.Conn) {
 		return
 	}
 	request, answer := record(conn), f.legacy
-	if request == "0" {
+	zero := request == "0"
+	if zero {
 		request = record(conn)
 	}
 	if strings.HasPrefix(request, "GET") {
@@ -103,6 +105,9 @@ func (f *fakeServer) converse(conn *tls.Conn) {
 	f.mutex.Lock()
 	f.requests = append(f.requests, request)
 	f.chains = append(f.chains, len(conn.ConnectionState().PeerCertificates))
+	if zero {
+		f.zeros++
+	}
 	f.mutex.Unlock()
 	if answer != nil {
 		answer(conn)
