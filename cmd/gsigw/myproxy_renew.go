@@ -152,29 +152,47 @@ type keeper struct {
 	threshold time.Duration // renew with less than this left; 0: when half of the proxy's life is over
 }
 
-// retry is the pause after what failed.
-const retry = time.Minute
+// The pause after what failed, the first and, each twice as long as the one before, the longest.
+const (
+	retry     = time.Minute
+	mostRetry = 10 * time.Minute
+)
 
-// run ends when ctx does, or when there is no valid proxy any more: then nothing can be renewed.
+// run ends when ctx does, or when there is no valid proxy any more: then nothing can be renewed. A file that cannot be read
+// for a while is tried again, as a server is that does not answer.
 func (k *keeper) run(ctx context.Context) error {
-	for {
+	var last *gsi.Credential
+	for pause := retry; ; {
 		old, err := k.old(ctx)
-		if err != nil {
+		if err == nil {
+			last = old
+		} else if last == nil || !time.Now().Before(last.NotAfter()) {
 			return err
 		}
-		wait := k.due(old)
-		if wait <= 0 {
-			wait = retry // whatever comes of it
-			if err := k.renew(old); err != nil && ctx.Err() == nil {
-				k.failed(err)
-			}
+		wait := retry
+		if err == nil {
+			wait, err = k.step(old)
+		}
+		if err != nil && ctx.Err() == nil {
+			k.failed(err)
+			wait, pause = pause, min(2*pause, mostRetry)
+		} else {
+			pause = retry
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(min(wait, time.Until(old.NotAfter())+time.Second)):
+		case <-time.After(min(wait, time.Until(last.NotAfter())+time.Second)):
 		}
 	}
+}
+
+// step renews a proxy that is due, and says when to look again.
+func (k *keeper) step(old *gsi.Credential) (time.Duration, error) {
+	if wait := k.due(old); wait > 0 {
+		return wait, nil
+	}
+	return retry, k.renew(old)
 }
 
 // due is how long the proxy is good for before it is to be renewed.

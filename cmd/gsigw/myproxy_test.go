@@ -204,23 +204,52 @@ func TestMyproxyKeep_RenewsWhenLessThanTheThresholdIsLeft(t *testing.T) {
 	}
 }
 
-func TestMyproxyKeep_TriesAgainAfterAFailure(t *testing.T) {
+func TestMyproxyKeep_TriesAgainAfterFailuresWithLongerPauses(t *testing.T) {
 	at, failures, err := kept(t, time.Hour, 9*time.Hour, func(n int) error {
 		if n < 3 {
 			return errors.New("no server")
 		}
 		return nil
 	})
-	if err != nil || failures != 2 || len(at) != 3 || at[2] != 7*time.Hour+2*retry {
+	if err != nil || failures != 2 || len(at) != 3 || at[2] != 7*time.Hour+3*retry {
 		t.Error(at, failures, err)
 	}
 }
 
 func TestMyproxyKeep_EndsWithAnErrorWhenTheProxyHasExpired(t *testing.T) {
 	at, failures, err := kept(t, 30*time.Minute, 20*time.Hour, func(int) error { return errors.New("no server") })
-	if !errors.Is(err, gsi.ErrExpired) || failures != len(at) || len(at) != 30 {
+	if !errors.Is(err, gsi.ErrExpired) || failures != len(at) || len(at) != 6 { // after 0, 1, 3, 7, 15 and 25 minutes
 		t.Error(len(at), failures, err)
 	}
+}
+
+func TestMyproxyKeep_GoesOnWhenTheFileCannotBeReadForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		proxy, reads, renewals := lasting(start, start.Add(8*time.Hour)), 0, 0
+		ctx, cancel := context.WithTimeout(t.Context(), 6*time.Hour)
+		defer cancel()
+		k := keeper{failed: func(error) {},
+			old: func(context.Context) (*gsi.Credential, error) {
+				if reads++; reads == 2 {
+					return nil, errors.New("half of a file")
+				}
+				return proxy, nil
+			},
+			renew: func(*gsi.Credential) error {
+				renewals++
+				proxy = lasting(time.Now(), time.Now().Add(8*time.Hour))
+				return nil
+			},
+		}
+		if err := k.run(ctx); err != nil || renewals != 1 {
+			t.Error(renewals, err)
+		}
+		k.old = func(context.Context) (*gsi.Credential, error) { return nil, errors.New("no file") }
+		if err := k.run(t.Context()); err == nil {
+			t.Error("it waits for a file that never was there")
+		}
+	})
 }
 
 // The server may give proxies that are shorter than the threshold: it is not asked without pause for that.
