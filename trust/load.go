@@ -65,7 +65,10 @@ func readDir(ctx context.Context, dir string, before map[string]*file) (map[stri
 	if err != nil {
 		return nil, fmt.Errorf("trust: the trust directory: %w", err)
 	}
-	files := map[string]*file{}
+	files, read := map[string]*file{}, parsed{}
+	for _, f := range before {
+		read.note(f)
+	}
 	for _, entry := range entries {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("trust: reading %s: %w", dir, err)
@@ -74,12 +77,28 @@ func readDir(ctx context.Context, dir string, before map[string]*file) (map[stri
 		if f == nil {
 			continue
 		}
-		if f.err = f.read(dir, before[f.name]); f.err != nil {
+		if f.err = f.read(dir, read); f.err != nil {
 			f.keep(before[f.name])
 		}
+		read.note(f)
 		files[f.name] = f
 	}
 	return files, nil
+}
+
+// parsed holds files by what they are and hold. A CA has the same files under two names, and few of a directory change
+// from one reload to the next: a list of 100,000 revoked certificates is parsed once.
+type parsed map[content]*file
+
+type content struct {
+	kind kind
+	sum  [sha256.Size]byte
+}
+
+func (p parsed) note(f *file) {
+	if f != nil && !f.empty() {
+		p[content{f.kind, f.sum}] = f
+	}
 }
 
 // keep takes over what the file held before it became unreadable, and nothing
@@ -91,16 +110,15 @@ func (f *file) keep(before *file) {
 	f.certs, f.policy, f.crl, f.sum = before.certs, before.policy, before.crl, before.sum
 }
 
-// read reads the file, and parses it if it holds something else than before: a
-// list of 100,000 revoked certificates takes its time.
-func (f *file) read(dir string, before *file) error {
+// read reads the file, and parses what is not parsed already.
+func (f *file) read(dir string, known parsed) error {
 	data, err := readBounded(filepath.Join(dir, f.name))
 	if err != nil {
 		return err
 	}
 	f.sum = sha256.Sum256(data)
-	if before != nil && before.sum == f.sum {
-		f.keep(before)
+	if same := known[content{f.kind, f.sum}]; same != nil {
+		f.keep(same)
 		return nil
 	}
 	switch f.kind {

@@ -35,7 +35,7 @@ func parseNamespaces(data []byte) (policy, error) {
 	if text != "" {
 		return nil, fmt.Errorf("line %d: the rule that it continues is not there", started)
 	}
-	return p, nil
+	return p, p.check()
 }
 
 func parseNamespaceRule(line string) (rule, error) {

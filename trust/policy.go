@@ -2,6 +2,7 @@ package trust
 
 import (
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -17,6 +18,14 @@ type rule struct {
 	issuer  string // nameKey of the CA; "" means the CA that the file belongs to
 	deny    bool   // what it denies no other rule permits
 	subject *regexp.Regexp
+}
+
+// check refuses a file without a rule: it may be one that is being written.
+func (p policy) check() error {
+	if len(p) == 0 {
+		return errors.New("no rule in it says whom the CA may sign")
+	}
+	return nil
 }
 
 func (p policy) permits(ca, subject string) bool {

@@ -24,7 +24,10 @@ func parseSigningPolicy(data []byte) (policy, error) {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	return e.policy, lines.Err()
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	return e.policy, e.policy.check()
 }
 
 // eacl is a policy as its lines are read.

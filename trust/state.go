@@ -70,7 +70,9 @@ func (st *state) add(f *file) {
 			st.brokenCRL[f.stem] = true
 			return
 		}
-		st.crls[f.crl.issuer] = append(st.crls[f.crl.issuer], f.crl)
+		if lists := st.crls[f.crl.issuer]; !slices.Contains(lists, f.crl) {
+			st.crls[f.crl.issuer] = append(lists, f.crl)
+		}
 	}
 }
 

@@ -142,7 +142,7 @@ func (w *walk) checkCertificate(i int) error {
 		}
 	}
 	if i == len(w.path)-1 {
-		return nil // the CA is trusted for being in the directory
+		return w.checkAlone(i)
 	}
 	if err := checkTimeForm(cert); err != nil {
 		return err
@@ -154,6 +154,15 @@ func (w *walk) checkCertificate(i int) error {
 		return w.checkProxy(i)
 	}
 	return w.checkIssued(cert, w.state.authority(w.path[i+1]), i == endEntity)
+}
+
+// checkAlone checks what no other CA issued: being in the directory makes it
+// trusted, but only CAs belong there.
+func (w *walk) checkAlone(i int) error {
+	if !w.isCA(i) {
+		return refuse(NotCA, w.path[i], "have it issued by a CA", "is in the trust directory, but no CA")
+	}
+	return nil
 }
 
 // checkIssued checks what a CA issued. RFC 5280 lets that be a CA even where an

@@ -137,7 +137,7 @@ func anchorRows() []row {
 		bad("with path length 0 and a CA below", "ca/below another", "", trust.PathLength, func(b *bench) *holder {
 			return b.proxy(b.userOf(b.sub(b.own(having(isCA(0))), subName)))
 		}),
-		{name: "root/a user who signed himself, in the directory", make: func(b *bench) *holder {
+		{name: "root/a user who signed himself, in the directory", twin: "names/user", code: trust.NotCA, make: func(b *bench) *holder {
 			self := b.selfSigned()
 			b.trusted(self)
 			b.file = slices.Concat(self.pem(), keyPEM(self.key))

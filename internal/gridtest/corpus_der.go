@@ -33,7 +33,7 @@ func derLength(n int) []byte {
 	case n < 0x10000:
 		return []byte{0x82, byte(n >> 8), byte(n)}
 	}
-	return []byte{0x83, byte(n >> 16), byte(n >> 8), byte(n)}
+	return []byte{0x83, byte(n >> 16), byte(n >> 8), byte(n)} // up to 16 MB
 }
 
 // longTLV spends a byte more on the length than DER allows.

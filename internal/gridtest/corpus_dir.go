@@ -98,7 +98,7 @@ func revocationRows() []row {
 		{name: "crl/if present, expired", twin: "names/proxy", code: trust.CRLExpired, make: one(func(b *bench, _ *holder) crl {
 			return crl{thisUpdate: b.now.AddDate(0, -2, 0), nextUpdate: b.now.AddDate(0, -1, 0)}
 		})},
-		{name: "crl/off, user revoked", make: func(b *bench) *holder {
+		{name: "crl/off, user revoked", why: "the option turns them off", make: func(b *bench) *holder {
 			b.options.CRL = trust.CRLOff
 			ca := b.own()
 			user := b.user()
@@ -163,7 +163,7 @@ func policyRows() []row {
 		}},
 	}
 	for i, which := range []string{"old", "new"} {
-		rows = append(rows, row{name: "policy_file/files under the " + which + " hash only", make: func(b *bench) *holder {
+		rows = append(rows, row{name: "policy_file/files under the " + which + " hash only", why: "GT4 knows the old hash, OpenSSL since 1.0 the new", make: func(b *bench) *holder {
 			gone := b.own().hashes()[1-i]
 			for _, suffix := range []string{".0", ".r0", ".signing_policy"} {
 				b.fail(os.Remove(filepath.Join(b.dir, gone+suffix)))

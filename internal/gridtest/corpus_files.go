@@ -177,6 +177,7 @@ func fileRows() []row {
 		r.twin, r.code = "paths/2 proxies", code
 		return r
 	}
+	noted := func(why string, r row) row { r.why = why; return r }
 	key := func(h *holder) []byte { return keyPEM(h.key) }
 	return []row{
 		good("root sent along", func(b *bench, h *holder) []byte { return append(h.file(), b.ca().pem()...) }),
@@ -189,9 +190,9 @@ func fileRows() []row {
 		good("user before the proxy above", func(_ *bench, h *holder) []byte {
 			return slices.Concat(h.pem(), key(h), h.above.above.pem(), h.above.pem())
 		}),
-		good("user first, proxy last", func(_ *bench, h *holder) []byte {
+		noted("the key says which certificate is the leaf", good("user first, proxy last", func(_ *bench, h *holder) []byte {
 			return slices.Concat(h.above.above.pem(), h.above.pem(), h.pem(), key(h))
-		}),
+		})),
 		good("user twice", func(_ *bench, h *holder) []byte { return append(h.file(), h.above.above.pem()...) }),
 		good("proxy twice", func(_ *bench, h *holder) []byte { return append(h.file(), h.pem()...) }),
 		good("root before the user", func(b *bench, h *holder) []byte {
@@ -219,19 +220,19 @@ func fileRows() []row {
 		good("TRUSTED CERTIFICATE beside", func(b *bench, h *holder) []byte {
 			return append(h.file(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: b.ca().der})...)
 		}),
-		good("PKCS#12", func(b *bench, h *holder) []byte { return b.pkcs12(h) }),
+		noted("none of the others was asked", good("PKCS#12", func(b *bench, h *holder) []byte { return b.pkcs12(h) })),
 		bad("user left out", trust.UnknownCA, func(_ *bench, h *holder) []byte { return slices.Concat(h.pem(), key(h), h.above.pem()) }),
 		bad("proxy above left out", trust.NameChaining, func(_ *bench, h *holder) []byte { return slices.Concat(h.pem(), key(h), h.above.above.pem()) }),
-		good("another's key", func(b *bench, h *holder) []byte {
+		noted("it is the path that is judged", good("another's key", func(b *bench, h *holder) []byte {
 			return slices.Concat(h.pem(), keyPEM(keyOf("rsa2048", "somebody")), h.above.pem(), h.above.above.pem())
-		}),
+		})),
 		bad("no certificate", Unreadable, func(_ *bench, h *holder) []byte { return key(h) }),
 		bad("empty", Unreadable, func(*bench, *holder) []byte { return []byte{} }),
 		bad("a certificate cut off", Unreadable, func(_ *bench, h *holder) []byte { return slices.Concat(h.pem()[:400], key(h)) }),
-		bad("bytes after a certificate", Unreadable, func(_ *bench, h *holder) []byte {
+		noted("what follows is part of nothing", bad("bytes after a certificate", Unreadable, func(_ *bench, h *holder) []byte {
 			longer := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: append(slices.Clone(h.der), 0)})
 			return slices.Concat(longer, key(h), h.above.pem(), h.above.above.pem())
-		}),
+		})),
 		{name: "files/serial of the key's certificate changed", twin: "names/proxy", code: trust.BadSignature, make: func(b *bench) *holder {
 			leaf := b.proxy(b.user(), having(extension(gsi.OIDProxyCertInfo, true, info(gsi.OIDLimited))), withSerial(big.NewInt(0x01020304)))
 			leaf.der = bytes.Replace(leaf.der, []byte{1, 2, 3, 4}, []byte{1, 2, 3, 5}, 1)

@@ -203,8 +203,12 @@ func pathRows() []row {
 		bad("draft, 1 below 0", "", func(b *bench) *holder { return b.draft(b.draft(b.user(), draftLimit(0))) }),
 		bad("draft, 2 below 1", "", func(b *bench) *holder { return b.draft(b.draft(b.draft(b.user(), draftLimit(1)))) }),
 	}
-	for n := 1; n <= 10; n++ {
-		rows = append(rows, row{name: fmt.Sprintf("paths/%d proxies", n), rfc: "ok RFC 3820, 4.1.4", make: func(b *bench) *holder {
+	for _, n := range []int{1, 2, 3, 5, 10, 20} {
+		code, why, twin := trust.Code(""), "", ""
+		if n > 14 {
+			code, why, twin = trust.TooLarge, "a bound on the work, which MaxCertificates moves", "paths/10 proxies"
+		}
+		rows = append(rows, row{name: fmt.Sprintf("paths/%d proxies", n), twin: twin, rfc: "ok RFC 3820, 4.1.4", code: code, why: why, make: func(b *bench) *holder {
 			h := b.user()
 			for range n {
 				h = b.proxy(h)

@@ -156,7 +156,7 @@ func stringRows() []row {
 		row{name: "strings/legacy proxy's subject in PrintableString", code: trust.NotCA, why: "legacy proxies are known by their name, byte by byte", make: func(b *bench) *holder {
 			return b.legacy(b.user(), "proxy", named(below(retag(dn(UserName), tagPrintable), cn("proxy"))))
 		}},
-		row{name: "strings/at sign in a PrintableString", rfc: "no RFC 5280, 4.1.2.4", code: Unreadable, make: func(b *bench) *holder {
+		row{name: "strings/at sign in a PrintableString", twin: "names/user with email", rfc: "no RFC 5280, 4.1.2.4", code: Unreadable, make: func(b *bench) *holder {
 			return b.proxy(b.user(named(in(attr{oidCN, tagPrintable, "jane@example.org"}))))
 		}},
 		row{name: "strings/UTF8String that is not UTF-8", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.4", code: Unreadable, make: func(b *bench) *holder {
