@@ -49,7 +49,7 @@ func TestClient_TalksToTheServerThatIsMeantAlone(t *testing.T) {
 				return
 			}
 			mustFail(t, err, "not the server that was meant")
-			if !errors.Is(err, ErrIdentity) || f.count() != 0 {
+			if !errors.Is(err, ErrIdentity) || !strings.HasPrefix(err.Error(), ErrIdentity.Error()) || f.count() != 0 {
 				t.Errorf("%v, after %d requests", err, f.count())
 			}
 		})

@@ -7,12 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/gsi/gss"
 )
 
 // GetRequest asks for a proxy made of a stored credential, as myproxy-logon does.
@@ -115,8 +115,7 @@ func (c *Client) checkRenewal(g *GetRequest) error {
 	return nil
 }
 
-// newKey makes the key of a proxy and the request for its certificate, before the server waits for it. What name the
-// request has means nothing: the server names the proxy.
+// newKey makes the key of a proxy and the request for its certificate, before the server waits for it.
 func newKey(key crypto.Signer, bits int) (crypto.Signer, []byte, error) {
 	if key == nil {
 		if bits == 0 {
@@ -131,11 +130,8 @@ func newKey(key crypto.Signer, bits int) (crypto.Signer, []byte, error) {
 		}
 		key = made
 	}
-	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "proxy"}}, key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("myproxy: request a certificate: %w", err)
-	}
-	return key, csr, nil
+	csr, err := gss.NewRequest(key)
+	return key, csr, err
 }
 
 // delegated sends the request for a certificate and reads the chain that comes for it.

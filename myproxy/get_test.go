@@ -185,6 +185,7 @@ func TestGet_RefusesAServerThatDoesNotKeepToTheProtocol(t *testing.T) {
 		"another version":             {first("VERSION=MYPROXYv3\nRESPONSE=0\n\x00"), `version "MYPROXYv3"`},
 		"no version":                  {first("RESPONSE=0\n\x00"), "0 lines of VERSION"},
 		"no response":                 {first("VERSION=MYPROXYv2\n\x00"), "0 lines of RESPONSE"},
+		"two versions":                {first("VERSION=MYPROXYv2\nVERSION=MYPROXYv2\nRESPONSE=0\n\x00"), "2 lines of VERSION"},
 		"two responses":               {first("VERSION=MYPROXYv2\nRESPONSE=0\nRESPONSE=1\n\x00"), "2 lines of RESPONSE"},
 		"an unknown response":         {first("VERSION=MYPROXYv2\nRESPONSE=7\n\x00"), `RESPONSE="7"`},
 		"garbage":                     {first("\x16\x03\xff\x00\x00\x01"), "0 lines of VERSION"},
@@ -215,7 +216,7 @@ func TestGet_RefusesAServerThatDoesNotKeepToTheProtocol(t *testing.T) {
 func TestGet_CutsOffAServerThatSendsTooMuch(t *testing.T) {
 	_, client := newFake(t, func(v *visit) {
 		for range 1000 {
-			if v.conn.Send(v.t.Context(), []byte(strings.Repeat("x", 16<<10))) != nil {
+			if v.conn.Send(v.t.Context(), []byte(strings.Repeat("x", 16_000))) != nil {
 				return
 			}
 		}

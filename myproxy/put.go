@@ -2,11 +2,11 @@ package myproxy
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/gsi/gss"
 )
 
 // PutRequest deposits a proxy of the client's credential, as myproxy-init does. The key is made by the server and never
@@ -60,14 +60,7 @@ func (s *session) delegate(l gsi.Limits) error {
 	if err != nil {
 		return err
 	}
-	csr, err := x509.ParseCertificateRequest(der)
-	if err != nil {
-		return protocolError("its request for a certificate does not parse: %w", err)
-	}
-	if err := csr.CheckSignature(); err != nil {
-		return protocolError("its request for a certificate is not signed with the key that it names: %w", err)
-	}
-	chain, err := gsi.Mint(s.credential, csr.PublicKey, l)
+	chain, err := gss.SignRequest(der, s.credential, l)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package myproxy
 
 import (
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
 	"testing"
@@ -62,14 +61,12 @@ func TestPut_KeepsToTheLimits(t *testing.T) {
 }
 
 func TestPut_SignsNoBadRequest(t *testing.T) {
-	weak := gridtest.Must(rsa.GenerateKey(rand.Reader, 1024))
-	weak.E = 3
 	for name, c := range map[string]struct {
 		csr, words string
 	}{
 		"a chain":            {chainMessage(pki().User.Chain), "no DER"},
-		"not a request":      {string(pki().User.Leaf().Raw), "does not parse"},
-		"signed by another":  {string(forgedCSR(t)), "not signed with the key"},
+		"not a request":      {string(pki().User.Leaf().Raw), "delegation request"},
+		"signed by another":  {string(forgedCSR(t)), "not signed with its own key"},
 		"an OK":              {message("0"), "a text where"},
 		"a refusal":          {message("1", "ERROR=disk full"), "refuses PUT: disk full"},
 		"an old text":        {"VERSION=MYPROXYv1\nRESPONSE=0\n\x00", "version"},

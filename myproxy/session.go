@@ -45,13 +45,26 @@ func (c *Client) open(ctx context.Context, r *request, o options) (*session, err
 			return nil, err
 		}
 	}
-	raw, err := c.dial(ctx, addr)
+	if o.limit == 0 {
+		o.limit = maxReply
+	}
+	s.in = &stream{left: o.limit, receive: s.receive}
+	s.conn, err = c.connect(ctx, addr, host, s.credential)
+	return s, err
+}
+
+func (c *Client) connect(ctx context.Context, addr, host string, as *gsi.Credential) (*gss.Conn, error) {
+	dial := c.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	raw, err := dial(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	var stranger error
-	s.conn, err = gss.Client(ctx, raw, gss.Config{
-		Credential: s.credential,
+	var stranger error // says it in fewer words than the handshake's error around it
+	conn, err := gss.Client(ctx, raw, gss.Config{
+		Credential: as,
 		Trust:      c.Trust,
 		Authorize: func(id *gsi.Identity) error {
 			stranger = c.isServer(host, id)
@@ -60,26 +73,8 @@ func (c *Client) open(ctx context.Context, r *request, o options) (*session, err
 		Now:        c.Now,
 		MinVersion: c.MinVersion,
 	})
-	if err != nil {
-		return nil, cmp.Or(stranger, err)
-	}
-	if o.limit == 0 {
-		o.limit = maxReply
-	}
-	s.in = &stream{left: o.limit, receive: s.receive}
-	return s, nil
+	return conn, cmp.Or(stranger, err)
 }
-
-func (c *Client) dial(ctx context.Context, addr string) (net.Conn, error) {
-	dial := c.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	return dial(ctx, "tcp", addr)
-}
-
-// errHungUp says that the server ended the connection.
-var errHungUp = fmt.Errorf("myproxy: the server hung up before its reply was complete: its log may say why: %w", io.ErrUnexpectedEOF)
 
 func (s *session) receive(limit int) ([]byte, error) {
 	b, err := s.conn.Receive(s.ctx, limit)
@@ -87,7 +82,7 @@ func (s *session) receive(limit int) ([]byte, error) {
 	case errors.Is(err, gss.ErrTooLong):
 		return nil, errTooMuch
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, errHungUp
+		return nil, fmt.Errorf("myproxy: the server hung up before its reply was complete; its log may say why: %w", err)
 	}
 	return b, err
 }
@@ -141,11 +136,11 @@ func (s *session) understand(text []byte) (*reply, error) {
 	return r, err
 }
 
-// notRefused looks whether the server sends a refusal where DER should be: no chain of ours is as long as 'V' is as a
-// number, and no SEQUENCE begins with it.
+// notRefused looks whether the server sends a refusal where DER should be: every text begins with VERSION, no SEQUENCE
+// begins with 'V', and no chain that is taken has as many certificates as 'V' has as a number.
 func (s *session) notRefused() error {
 	first, err := s.in.peek()
-	if err != nil || first != version0 {
+	if err != nil || first != keyVersion[0] {
 		return err
 	}
 	if _, err := s.reply(); err != nil {
@@ -153,6 +148,3 @@ func (s *session) notRefused() error {
 	}
 	return protocolError("it sends a text where a certificate or a request should be")
 }
-
-// version0 is the first byte of every reply.
-const version0 = 'V'
