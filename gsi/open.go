@@ -79,10 +79,11 @@ type fileStamp struct {
 	dev, inode uint64
 	size       int64
 	mtime      int64
-	mode, uid  uint32
+	mode       os.FileMode
+	uid        uint32
 }
 
 func stampOf(info os.FileInfo) fileStamp {
 	st := info.Sys().(*syscall.Stat_t)
-	return fileStamp{uint64(st.Dev), st.Ino, info.Size(), info.ModTime().UnixNano(), st.Mode, st.Uid}
+	return fileStamp{uint64(st.Dev), st.Ino, info.Size(), info.ModTime().UnixNano(), info.Mode(), st.Uid}
 }
