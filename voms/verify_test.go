@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -294,6 +295,42 @@ func TestVerify_TakesAuthorityBelowAnIntermediateCA(t *testing.T) {
 		result := verify(t, open(t, g, voms.Options{}), chain)
 		if test.code == "" && len(result.Attributes) != 1 || test.code != "" && result.Refused[0].Code != test.code {
 			t.Errorf("%q: %+v", test.lsc, result.Refused)
+		}
+	}
+}
+
+// An authority that has a new key, and sends the old certificate along: the local one decides.
+func TestVerify_TriesTheLocalCertificateToo(t *testing.T) {
+	g := newGrid(t)
+	stale := gridtest.Must(g.CA.Issue(gridtest.Request{Name: gridtest.VOMSName, Key: g.Host.Key}))
+	ac := g.Good()
+	ac.Change = func(p *gridtest.ACParts) {
+		p.Set(pkix.Extension{Id: gridtest.OIDCertificates, Value: gridtest.Certificates(stale.Leaf())})
+	}
+	chain := g.Chain(ac)
+	if refused := verify(t, open(t, g, voms.Options{}), chain).Refused; len(refused) != 1 || refused[0].Code != voms.BadSignature {
+		t.Error(refused)
+	}
+	writeFile(t, g.VOMSDir+"/testvo/local.pem", pemOf(g.AA.Leaf()))
+	if result := verify(t, open(t, g, voms.Options{}), chain); len(result.Attributes) != 1 {
+		t.Error(result.Refused)
+	}
+}
+
+func TestVerify_NamesTheHolderInEveryForm(t *testing.T) {
+	g := newGrid(t)
+	dir := open(t, g, voms.Options{})
+	base := gridtest.HolderOf(g.CA.Cert.RawSubject, big.NewInt(4711))
+	name := gridtest.NamedHolder(g.ECUser.Leaf().RawSubject)
+	for want, holder := range map[string][]byte{
+		"they belong to the certificate 4711 of " + gridtest.CAName + ",":                                       base,
+		"they belong to " + gridtest.ECUserName + ", and not":                                                   name,
+		"they belong to " + gridtest.ECUserName + ", with the certificate 4711 of " + gridtest.CAName + ", and": gridtest.Wrap(0x30, base[2:], name[2:]),
+	} {
+		ac := g.Good()
+		ac.Change = func(p *gridtest.ACParts) { p.Holder = holder }
+		if refused := verify(t, dir, g.Chain(ac)).Refused; len(refused) != 1 || !strings.Contains(refused[0].Error(), want) {
+			t.Errorf("%s: %v", want, refused)
 		}
 	}
 }

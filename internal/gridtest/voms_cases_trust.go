@@ -119,7 +119,10 @@ var vomsTrust = []VOMSCase{
 	}},
 	{"authority of an unknown CA", "untrusted", signedBy(func(g *VOMSGrid) *gsi.Credential { return Must(g.Other.Issue(Request{Name: VOMSName, Key: g.AA.Key})) })},
 	{"authority is a proxy", "not-an-authority", signedBy(func(g *VOMSGrid) *gsi.Credential { return Must(g.Proxy(gsi.Limits{})) })},
-	{"authority is a CA", "not-an-authority", issued(func(_ *VOMSGrid, r *Request) { r.CA = true })},
+	{"authority is a CA", "not-an-authority", issued(func(_ *VOMSGrid, r *Request) {
+		before := r.Change
+		r.CA, r.Change = true, func(t *x509.Certificate) { before(t); t.KeyUsage |= x509.KeyUsageDigitalSignature }
+	})},
 	{"authority may not sign", "not-an-authority", issued(func(_ *VOMSGrid, r *Request) {
 		before := r.Change
 		r.Change = func(t *x509.Certificate) { before(t); t.KeyUsage = x509.KeyUsageKeyEncipherment }
