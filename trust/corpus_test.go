@@ -40,8 +40,7 @@ func judge(c gridtest.Chain) (*gsi.Identity, trust.Code, error) {
 	return id, "", err
 }
 
-// load reads a file as gsigw proxy verify does: in the order of the chain if key and certificates belong together, as it
-// is if they do not.
+// load reads a file as gsigw proxy verify does: in the order of the chain where that can be found, or else in its own.
 func load(file string) ([]*x509.Certificate, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -51,10 +50,13 @@ func load(file string) ([]*x509.Certificate, error) {
 	if errors.Is(err, gsi.ErrPKCS12) {
 		credential, err = gsi.ParsePKCS12(data, []byte(gridtest.Passphrase))
 	}
-	if err != nil {
-		return gsi.ParseCertificates(data)
+	switch {
+	case err == nil:
+		return credential.Chain, nil
+	case strings.Contains(err.Error(), "belongs to none"):
+		return nil, err
 	}
-	return credential.Chain, nil
+	return gsi.ParseCertificates(data)
 }
 
 func TestCorpus_EachChainIsAcceptedOrRefusedForItsReason(t *testing.T) {
@@ -75,6 +77,7 @@ func TestCorpus_EachChainIsAcceptedOrRefusedForItsReason(t *testing.T) {
 		if err == nil {
 			checkIdentity(t, c, id)
 		}
+		checkWords(t, c, err)
 		if verdict := strings.HasPrefix(c.RFC, "ok"); c.RFC != "" && verdict != (c.Code == "") && c.Why == "" {
 			t.Errorf("%s: we say %q where it is %s, without a reason", c.Name, c.Code, c.RFC)
 		}
@@ -88,6 +91,14 @@ func checkIdentity(t *testing.T, c gridtest.Chain, id *gsi.Identity) {
 	t.Helper()
 	if id.DN == "" || !id.Matches(id.DN) && !strings.Contains(c.Name, "BMPString") {
 		t.Errorf("%s: %q is not the name that it is", c.Name, id.DN)
+	}
+}
+
+// checkWords: a refusal names the certificate, unless it is about the chain as a whole, and says what to do.
+func checkWords(t *testing.T, c gridtest.Chain, err error) {
+	t.Helper()
+	if e, ok := errors.AsType[*trust.Error](err); ok && (e.Reason == "" || e.Remedy == "" || e.Cert == nil && e.Code != trust.TooLarge) {
+		t.Errorf("%s: %v lacks its certificate, its reason or its remedy", c.Name, err)
 	}
 }
 

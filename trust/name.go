@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"slices"
 	"strings"
 
@@ -39,8 +40,37 @@ func fold(s string) string {
 	return strings.ToLower(label + "=" + strings.Join(strings.Fields(value), " "))
 }
 
-// sameName compares two names, byte by byte if that is enough.
-func sameName(a, b []byte) bool { return bytes.Equal(a, b) || nameKey(a) == nameKey(b) }
+// sameName compares two names, RDN by RDN, and byte by byte where that is enough.
+func sameName(a, b []byte) bool {
+	return bytes.Equal(a, b) || slices.EqualFunc(rdns(a), rdns(b), func(x, y []byte) bool {
+		return bytes.Equal(x, y) || nameKey(nameOf(x)) == nameKey(nameOf(y))
+	})
+}
+
+// rdns splits the DER of a name into that of its RDNs; what is no name is one.
+func rdns(name []byte) (sets [][]byte) {
+	var sequence, set asn1.RawValue
+	if _, err := asn1.Unmarshal(name, &sequence); err != nil {
+		return [][]byte{name}
+	}
+	for rest := sequence.Bytes; len(rest) > 0; {
+		var err error
+		if rest, err = asn1.Unmarshal(rest, &set); err != nil {
+			return [][]byte{name}
+		}
+		sets = append(sets, set.FullBytes)
+	}
+	return sets
+}
+
+// nameOf makes a name of one RDN.
+func nameOf(rdn []byte) []byte {
+	der, err := asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: rdn})
+	if err != nil {
+		return rdn
+	}
+	return der
+}
 
 func selfIssued(cert *x509.Certificate) bool { return sameName(cert.RawIssuer, cert.RawSubject) }
 

@@ -243,7 +243,7 @@ type crl struct {
 	thisUpdate, nextUpdate time.Time // zero: an hour ago, in a month
 	endless                bool      // no nextUpdate
 	revoked                []*holder
-	entries                []byte // more revoked, their DER
+	entries                []byte                // more revoked, their DER
 	critical               asn1.ObjectIdentifier // a critical extension
 	signer                 *holder               // nil: the CA
 	issuer                 []byte                // nil: the CA
