@@ -24,7 +24,7 @@ type credentialFile struct {
 }
 
 func (f *credentialFile) passphraseFlag(c *cobra.Command) {
-	c.Flags().StringVar(&f.passphrase, "passphrase-file", "", "the file is PKCS#12, and the first line of this one (mode 0600) opens it")
+	c.Flags().StringVar(&f.passphrase, "passphrase-file", "", "the file is PKCS#12, and the first line of this `FILE` (mode 0600) opens it")
 }
 
 func (f credentialFile) source() *gsi.File {
@@ -118,16 +118,19 @@ func hasForeignKey(data []byte, certs []*x509.Certificate) bool {
 // parsePlainKey reads a key that is not locked, nil for anything else.
 func parsePlainKey(block *pem.Block) crypto.Signer {
 	var key any
+	err := errors.ErrUnsupported
 	switch block.Type {
 	case "RSA PRIVATE KEY":
-		key, _ = x509.ParsePKCS1PrivateKey(block.Bytes)
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "EC PRIVATE KEY":
-		key, _ = x509.ParseECPrivateKey(block.Bytes)
+		key, err = x509.ParseECPrivateKey(block.Bytes)
 	case "PRIVATE KEY":
-		key, _ = x509.ParsePKCS8PrivateKey(block.Bytes)
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	}
-	signer, _ := key.(crypto.Signer)
-	return signer
+	if signer, ok := key.(crypto.Signer); ok && err == nil {
+		return signer
+	}
+	return nil
 }
 
 // explain says of a PKCS#12 file how it is read here.

@@ -1,8 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestPassphrases_ReadOneLineEach(t *testing.T) {
@@ -29,5 +36,87 @@ func TestPassphrases_AreBounded(t *testing.T) {
 func TestPassphrases_MayBeEmpty(t *testing.T) {
 	if got, err := readLine(strings.NewReader("\n")); err != nil || len(got) != 0 {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// terminals stay open: a read that was interrupted still has one.
+var terminals []*os.File
+
+// terminal opens a new terminal: its two ends.
+func terminal(t *testing.T) (master, tty *os.File) {
+	t.Helper()
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	if tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	terminals = append(terminals, master, tty)
+	return master, tty
+}
+
+func echoes(t *testing.T, tty *os.File) bool {
+	t.Helper()
+	settings, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return settings.Lflag&unix.ECHO != 0
+}
+
+func waitForSilence(t *testing.T, tty *os.File) {
+	t.Helper()
+	for echoes(t, tty) && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
+}
+
+func TestPassphrases_AreNotEchoed(t *testing.T) {
+	master, tty := terminal(t)
+	typed := make(chan string, 1)
+	go func() {
+		line, err := readUnseen(t.Context(), tty, "Pass phrase:")
+		if err != nil {
+			t.Error(err)
+		}
+		typed <- string(line)
+	}()
+	waitForSilence(t, tty)
+	if _, err := master.WriteString("open sesame\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-typed; got != "open sesame" {
+		t.Errorf("read %q", got)
+	}
+	seen := make([]byte, 1024)
+	n, err := master.Read(seen)
+	if err != nil || strings.TrimSpace(string(seen[:n])) != "Pass phrase:" {
+		t.Errorf("the terminal shows %q, %v", seen[:n], err)
+	}
+}
+
+func TestPassphrases_LeaveTheTerminalAsItWasWhenInterrupted(t *testing.T) {
+	_, tty := terminal(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := readUnseen(ctx, tty, "Pass phrase:")
+		ended <- err
+	}()
+	waitForSilence(t, tty)
+	interrupt()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if !echoes(t, tty) {
+		t.Error("the terminal does not echo any more")
 	}
 }

@@ -88,10 +88,11 @@ func (f *proxyFacts) add(vo voFacts) {
 	}
 }
 
-// firstEnd returns the VO whose attributes end before the proxy does, and first; "" when none does.
+// firstEnd returns the VO whose attributes end before the proxy does, and first; "" when none does. The moment between
+// the clocks of a VOMS server and ours does not count.
 func (f *proxyFacts) firstEnd() string {
 	for _, vo := range f.VOs {
-		if vo.NotAfter.Equal(f.UsableUntil) && vo.NotAfter.Before(f.NotAfter) {
+		if vo.NotAfter.Equal(f.UsableUntil) && f.NotAfter.Sub(vo.NotAfter) > time.Minute {
 			return vo.VO
 		}
 	}

@@ -32,7 +32,7 @@ it expires.`,
 			return destroyProxies(c, args, dryRun)
 		},
 	}
-	c.Flags().StringVar(&file, "file", "", "the file, as voms-proxy-destroy has it: the same as FILE")
+	c.Flags().StringVar(&file, "file", "", "the same as `FILE`, as voms-proxy-destroy has it")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be removed, and remove nothing")
 	c.Flags().BoolVar(&dryRun, "dryrun", false, "the same")
 	c.Flags().BoolVar(&dryRun, "dry", false, "the same")

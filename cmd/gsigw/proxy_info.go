@@ -55,17 +55,17 @@ With --exists nothing is printed: the exit code is 0 for a credential that can b
 func (f *infoFlags) flags(c *cobra.Command) {
 	fs := c.Flags()
 	fs.SortFlags = false
-	fs.StringVarP(&f.file.path, "file", "f", "", "the file, as grid-proxy-info has it: the same as FILE")
+	fs.StringVarP(&f.file.path, "file", "f", "", "the same as `FILE`, as grid-proxy-info has it")
 	for _, fact := range facts {
 		f.facts[fact.name] = fs.BoolP(fact.name, fact.short, false, "print "+fact.what)
 	}
 	fs.BoolVar(&f.rfc2253, "rfc2253", false, "print subject, issuer and identity in the form of RFC 2253")
 	fs.Bool("all", false, "print all of it, which is what happens anyway")
 	fs.BoolVarP(&f.exists, "exists", "e", false, "print nothing: exit 0 if there is a credential that can be used, 1 if not")
-	fs.StringVar(&f.acExists, "acexists", "", "print nothing: exit 0 if there are attributes of this VO, 1 if not")
+	fs.StringVar(&f.acExists, "acexists", "", "print nothing: exit 0 if there are attributes of this `VO`, 1 if not")
 	fs.VarP(&f.valid, "valid", "v", "with --exists or --acexists: for so long from now")
 	fs.Var(wholeHours{&f.valid}, "hours", "the same in hours")
-	fs.IntVarP(&f.bits, "bits", "b", 0, "with --exists: with a key of so many bits")
+	fs.IntVarP(&f.bits, "bits", "b", 0, "with --exists: with a key of so many `BITS`")
 	fs.BoolVar(&f.asJSON, "json", false, "print JSON")
 	f.file.passphraseFlag(c)
 	c.MarkFlagsMutuallyExclusive("valid", "hours")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -45,9 +46,10 @@ first line of standard input. A proxy can be made of a proxy too: name it as --c
 that of --vomses, VOMS_USERCONF or X509_VOMSES, or else ~/.voms/vomses, ~/.glite/vomses and /etc/vomses. What a server
 gives is believed later by those whose vomsdir names it.
 
-Before it is written the proxy is verified against the trust directory: --certdir, X509_CERT_DIR, or
-` + gridTrustDir + `. What is wrong is a warning, and an error with --verify; --failonwarn makes every warning an
-error, and then nothing is written.`,
+Before it is written the proxy is verified against the trust directory, --certdir, X509_CERT_DIR or
+` + gridTrustDir + `, and its attributes against the vomsdir, --vomsdir, X509_VOMS_DIR or
+` + gridVOMSDir + `, where there are such. What is wrong is a warning, and an error with --verify; --failonwarn
+makes every warning an error, and then nothing is written.`,
 		Example: `  gsigw proxy init
   gsigw proxy init --valid 24:00 --voms testvo:/testvo/Role=admin
   gsigw proxy init -voms atlas:/atlas/Role=production -voms ops -order /atlas/Role=production
@@ -68,8 +70,8 @@ func (f *initFlags) flags(c *cobra.Command) {
 	f.kind.flags(c)
 	f.issuer.flags(c)
 	f.issuer.noregenFlag(c)
-	fs.StringVar(&f.certdir, "certdir", "", "grid trust directory")
-	fs.StringVar(&f.out, "out", "", "where to write the proxy")
+	fs.StringVar(&f.certdir, "certdir", "", "grid trust `DIR`")
+	fs.StringVar(&f.out, "out", "", "`FILE` to write the proxy to")
 	fs.BoolVar(&f.verify, "verify", false, "write nothing unless the proxy can be verified")
 	fs.BoolVar(&f.failOnWarn, "failonwarn", false, "take warnings for errors")
 	fs.BoolVar(&f.ignoreWarn, "ignorewarn", false, "leave warnings out")
@@ -126,7 +128,7 @@ func (f *initFlags) run(c *cobra.Command) error {
 
 // maker gets ready whatever a proxy is made with besides its issuer, so that mistakes show before a passphrase is asked.
 func (f *initFlags) maker(c *cobra.Command) (*maker, error) {
-	if err := f.kind.check(); err != nil {
+	if err := cmp.Or(f.kind.check(), f.attributes.check()); err != nil {
 		return nil, err
 	}
 	m := &maker{progress: c.OutOrStdout(), warnTo: c.ErrOrStderr(), mustVerify: f.verify, failOnWarn: f.failOnWarn}

@@ -19,9 +19,9 @@ type issuerFlags struct {
 
 func (f *issuerFlags) flags(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringVar(&f.cert, "cert", "", "the certificate, or a proxy, to make it of")
-	fs.StringVar(&f.key, "key", "", "its key, where that is in a file of its own")
-	fs.StringVar(&f.pkcs12, "pkcs12", "", "a PKCS#12 file with both")
+	fs.StringVar(&f.cert, "cert", "", "`FILE` with the certificate, or a proxy, to make it of")
+	fs.StringVar(&f.key, "key", "", "`FILE` with its key, where that is not in the same")
+	fs.StringVar(&f.pkcs12, "pkcs12", "", "PKCS#12 `FILE` with both")
 	f.pass.flag(c)
 	c.MarkFlagsMutuallyExclusive("cert", "pkcs12")
 	c.MarkFlagsMutuallyExclusive("key", "pkcs12")

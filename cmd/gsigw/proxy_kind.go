@@ -40,7 +40,7 @@ func (f *kindFlags) flags(c *cobra.Command) {
 	fs := c.Flags()
 	fs.Var(&f.valid, "valid", "how long the proxy is valid")
 	fs.Var(wholeHours{&f.valid}, "hours", "the same in hours")
-	fs.IntVar(&f.bits, "bits", 0, "bits of the RSA key, 1024 to 8192 (default 2048)")
+	fs.IntVar(&f.bits, "bits", 0, "`BITS` of the RSA key, 1024 to 8192 (default 2048)")
 	fs.Var(&f.keyType, "key-type", "kind of key; stock GT4 and Globus take rsa alone")
 	fs.Var(&f.digest, "digest", "what the signature is made over; stock GT4 takes sha1 alone")
 	fs.BoolVar(&f.rfc, "rfc", false, "as RFC 3820 has it, which is what happens anyway below a certificate")
@@ -48,11 +48,12 @@ func (f *kindFlags) flags(c *cobra.Command) {
 	fs.BoolVar(&f.old, "old", false, "as GT2 had it")
 	fs.BoolVar(&f.limited, "limited", false, "a proxy that may start no jobs")
 	fs.BoolVar(&f.independent, "independent", false, "a proxy with an identity of its own")
-	fs.StringVar(&f.policy, "policy", "", "file with the policy of the proxy")
-	fs.StringVar(&f.language, "policy-language", "", "OID of the language that the policy is in")
+	fs.StringVar(&f.policy, "policy", "", "`FILE` with the policy of the proxy")
+	fs.StringVar(&f.language, "policy-language", "", "`OID` of the language that the policy is in")
 	fs.StringVar(&f.language, "pl", "", "the same")
 	fs.MarkHidden("pl")
-	fs.IntVar(&f.pathLength, "path-length", -1, "how many proxies may be made below this one (default any number)")
+	fs.IntVar(&f.pathLength, "path-length", -1, "`NUMBER` of proxies that may be made below this one (default any)")
+	fs.Lookup("path-length").DefValue = "0" // the help should not show -1
 	c.MarkFlagsMutuallyExclusive("valid", "hours")
 	c.MarkFlagsMutuallyExclusive("rfc", "draft", "old")
 	c.MarkFlagsMutuallyExclusive("limited", "independent", "policy")
@@ -84,7 +85,7 @@ func (f *kindFlags) check() error {
 
 // limits turns the flags into what a proxy of this issuer's is made with.
 func (f *kindFlags) limits(issuer *gsi.Credential) (gsi.Limits, error) {
-	l := gsi.Limits{Lifetime: f.valid.Duration, Digest: digests[f.digest.word], Bits: f.bits}
+	l := gsi.Limits{Now: time.Now(), Lifetime: f.valid.Duration, Digest: digests[f.digest.word], Bits: f.bits}
 	if f.keyType.word == "p256" {
 		l.KeyType = gsi.P256
 	}
@@ -164,7 +165,7 @@ func again(old *gsi.Credential) (gsi.Limits, error) {
 	if err != nil {
 		return gsi.Limits{}, err
 	}
-	l := gsi.Limits{Type: kind, Lifetime: lifetimeOf(old), Digest: digestOf(leaf)}
+	l := gsi.Limits{Now: time.Now(), Type: kind, Lifetime: lifetimeOf(old), Digest: digestOf(leaf)}
 	switch key := leaf.PublicKey.(type) {
 	case *ecdsa.PublicKey:
 		l.KeyType = gsi.P256

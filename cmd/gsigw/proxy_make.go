@@ -36,7 +36,6 @@ func (m *maker) warn(format string, args ...any) {
 func (m *maker) make(ctx context.Context, issuer *gsi.Credential, l gsi.Limits) (proxyFacts, error) {
 	fmt.Fprint(m.progress, "Creating proxy ")
 	l.Extensions = m.extensions
-	l.Now = time.Now()
 	proxy, err := gsi.NewProxy(issuer, l)
 	if err != nil {
 		fmt.Fprintln(m.progress, "Failed")

@@ -16,9 +16,9 @@ import (
 func (f *myproxyFlags) renewalFlags(c *cobra.Command) {
 	f.command = c
 	fs := c.Flags()
-	fs.StringVar(&f.server, "myproxy", "", "MyProxy server, HOST or HOST:PORT (default: MYPROXY_SERVER and MYPROXY_SERVER_PORT)")
-	fs.StringVarP(&f.username, "username", "l", "", "the name under which the server keeps the credential (default: LOGNAME)")
-	fs.StringVarP(&f.credname, "credname", "k", "", "which of the user's credentials there")
+	fs.StringVar(&f.server, "myproxy", "", "MyProxy server, `HOST[:PORT]` (default: MYPROXY_SERVER and MYPROXY_SERVER_PORT)")
+	fs.StringVarP(&f.username, "username", "l", "", "`NAME` under which the server keeps the credential (default: LOGNAME)")
+	fs.StringVarP(&f.credname, "credname", "k", "", "`NAME` of one of the user's credentials there")
 }
 
 // named says whether there is a server to ask.

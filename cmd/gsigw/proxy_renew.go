@@ -68,12 +68,15 @@ func (f *renewFlags) flags(c *cobra.Command) {
 	f.issuer.flags(c)
 	f.myproxy.renewalFlags(c)
 	f.servers.flags(c)
-	fs.StringVar(&f.certdir, "certdir", "", "grid trust directory")
+	fs.StringVar(&f.certdir, "certdir", "", "grid trust `DIR`")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but warnings")
 	fs.BoolVar(&f.asJSON, "json", false, "print JSON")
 }
 
 func (f *renewFlags) run(c *cobra.Command, path string) error {
+	if err := f.servers.check(); err != nil {
+		return err
+	}
 	progress := c.OutOrStdout()
 	if f.quiet || f.asJSON {
 		progress = io.Discard

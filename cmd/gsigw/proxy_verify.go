@@ -65,14 +65,14 @@ With --json there is one object on stdout whatever the file holds: with "valid":
 
 func (f *proxyVerifyFlags) flags(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringVar(&f.trust, "trust", "", "grid trust directory")
-	fs.StringVar(&f.vomsdir, "vomsdir", "", "directory of the VOMS servers that are trusted, VO/HOST.lsc")
+	fs.StringVar(&f.trust, "trust", "", "grid trust `DIR`")
+	fs.StringVar(&f.vomsdir, "vomsdir", "", "`DIR` of the VOMS servers that are trusted, VO/HOST.lsc")
 	fs.Var(&f.at, "at", "verify as of this time (RFC 3339); default: now")
 	fs.Var(&f.crl, "crl", "revocation lists: every CA needs one; those that are there count; none is looked at")
 	fs.BoolVar(&f.requireSigningPolicy, "require-signing-policy", false, "refuse a CA without signing_policy or namespaces file")
 	fs.BoolVar(&f.requireVOMS, "require-voms", false, "exit 1 unless there are attributes and all of them are believed")
-	fs.StringArrayVar(&f.fqans, "fqan", nil, "exit 1 unless this group or role is believed; may be repeated")
-	fs.StringArrayVar(&f.hosts, "host", thisHost(), "what this machine is called: attributes may be for certain hosts alone")
+	fs.StringArrayVar(&f.fqans, "fqan", nil, "exit 1 unless this `FQAN`, a group or role, is believed; may be repeated")
+	fs.StringArrayVar(&f.hosts, "host", thisHost(), "`NAME` of this machine: attributes may be for certain hosts alone; may be repeated")
 	fs.BoolVar(&f.asJSON, "json", false, "print JSON")
 	f.file.passphraseFlag(c)
 	f.legacy.flags(c)

@@ -25,9 +25,16 @@ type serverFlags struct {
 
 func (f *serverFlags) flags(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringArrayVar(&f.vomses, "vomses", nil, "vomses file, or directory of them, with the servers of the VOs; may be repeated")
-	fs.StringVar(&f.vomsdir, "vomsdir", "", "directory of the VOMS servers that are trusted, VO/HOST.lsc")
-	fs.IntVar(&f.timeout, "timeout", 30, "seconds that a VOMS server may take")
+	fs.StringArrayVar(&f.vomses, "vomses", nil, "`FILE` with the servers of the VOs, or a directory of such; may be repeated")
+	fs.StringVar(&f.vomsdir, "vomsdir", "", "`DIR` of the VOMS servers that are trusted, VO/HOST.lsc")
+	fs.IntVar(&f.timeout, "timeout", 30, "`SECONDS` that a server may take")
+}
+
+func (f *serverFlags) check() error {
+	if f.timeout < 1 {
+		return usagef("--timeout is a number of seconds")
+	}
+	return nil
 }
 
 // attributeFlags say which attributes a proxy is to carry.
@@ -44,14 +51,14 @@ type attributeFlags struct {
 
 func (f *attributeFlags) flags(c *cobra.Command) {
 	fs := c.Flags()
-	fs.StringArrayVar(&f.voms, "voms", nil, "VO or VO:FQAN whose attributes to ask for; may be repeated")
-	fs.StringArrayVar(&f.order, "order", nil, "FQAN that is to come first; may be repeated")
-	fs.StringArrayVar(&f.targets, "target", nil, "host that alone may use the attributes; may be repeated")
+	fs.StringArrayVar(&f.voms, "voms", nil, "ask the servers of a `VO[:FQAN]` for attributes; may be repeated")
+	fs.StringArrayVar(&f.order, "order", nil, "`FQAN` that is to come first; may be repeated")
+	fs.StringArrayVar(&f.targets, "target", nil, "`HOST` that alone may use the attributes; may be repeated")
 	fs.Var(&f.life, "vomslife", "how long the attributes are valid (default: as the proxy)")
 	f.serverFlags.flags(c)
-	fs.StringVar(&f.include, "include", "", "file to include in the proxy")
-	fs.StringVar(&f.includeAC, "includeac", "", "file with attribute certificates to include, as --separate writes them")
-	fs.StringVar(&f.separate, "separate", "", "write the attribute certificates to this file, and make no proxy")
+	fs.StringVar(&f.include, "include", "", "include this `FILE` in the proxy")
+	fs.StringVar(&f.includeAC, "includeac", "", "include the attribute certificates of this `FILE`, as --separate writes them")
+	fs.StringVar(&f.separate, "separate", "", "write the attribute certificates to this `FILE`, and make no proxy")
 }
 
 // wishes turns the words of --voms into one request for each VO, in the order of the first word on it.
