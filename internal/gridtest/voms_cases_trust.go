@@ -74,11 +74,14 @@ var vomsSignature = []VOMSCase{
 	{"another issuer", "issuer-mismatch", parts(func(g *VOMSGrid, p *ACParts) {
 		p.Issuer = Wrap(contextTag(0), Wrap(der.SEQUENCE, DirectoryName(g.Host.Leaf().RawSubject)))
 	})},
+	{"authority without a key identifier", "", issued(withoutKeyID)},
 	{"P-256 authority", "", issued(func(_ *VOMSGrid, r *Request) {
 		r.Key = Must(testKey(VOMSName, true))
 		r.Change = func(t *x509.Certificate) { t.SubjectKeyId = keyHash(r.Key.Public()) }
 	})},
 }
+
+func withoutKeyID(_ *VOMSGrid, r *Request) { r.Change = nil }
 
 func replace(old, new string) func([]byte) []byte {
 	return func(signed []byte) []byte { return []byte(strings.Replace(string(signed), old, new, 1)) }
