@@ -5,12 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
-	"gsigw/trust"
 	"gsigw/voms"
 )
 
@@ -68,34 +69,27 @@ func (f *proxyFacts) refuse(vo voFacts, err error) {
 
 var errNoVOMSDir = errors.New("there is no vomsdir to verify them against")
 
-// attributes verifies those of a chain that holds, with a warning for each that does not.
-func (f *proxyVerifyFlags) attributes(c *cobra.Command, store *trust.Store, chain []*x509.Certificate, facts *proxyFacts) error {
+// verifyAttributes verifies those of a chain that holds, with a warning for each that does not. Without a directory none
+// does.
+func (f *proxyFacts) verifyAttributes(dir *voms.Dir, warnTo io.Writer) {
 	believe := func([]byte) (*voms.Attributes, error) { return nil, errNoVOMSDir }
-	dir, err := openVOMSDir(c, f.vomsdir, voms.Options{Trust: store, Hosts: f.hosts})
-	if err != nil {
-		return err
-	}
 	if dir != nil {
-		believe = func(der []byte) (*voms.Attributes, error) { return dir.VerifyAC(der, facts.identity, facts.at) }
+		believe = func(der []byte) (*voms.Attributes, error) { return dir.VerifyAC(der, f.identity, f.at) }
 	}
-	facts.verified(chain, believe)
-	for _, vo := range facts.VOs {
+	f.verified(f.chain, believe)
+	for _, vo := range f.VOs {
 		if !*vo.Verified {
-			fmt.Fprintf(c.ErrOrStderr(), "warning: attributes=%s: %s\n", vo.Code, vo.refusal)
+			fmt.Fprintf(warnTo, "warning: attributes=%s: %s\n", vo.Code, vo.refusal)
 		}
 	}
-	return nil
 }
 
-// openVOMSDir opens the vomsdir that the flag or X509_VOMS_DIR names, or the grid's; nil when there is none. It names the
-// files in it that cannot be used.
+// openVOMSDir opens the vomsdir that the flag names, or else X509_VOMS_DIR's or the grid's if that is there; nil when none
+// is. It names the files in it that cannot be used.
 func openVOMSDir(c *cobra.Command, flag string, o voms.Options) (*voms.Dir, error) {
-	path := cmp.Or(flag, os.Getenv("X509_VOMS_DIR"))
-	if path == "" {
-		if _, err := os.Stat(gridVOMSDir); err != nil {
-			return nil, nil
-		}
-		path = gridVOMSDir
+	path := cmp.Or(flag, os.Getenv("X509_VOMS_DIR"), gridVOMSDir)
+	if flag == "" && !isThere(path) {
+		return nil, nil
 	}
 	dir, err := voms.Open(path, o)
 	if err != nil {
@@ -105,6 +99,11 @@ func openVOMSDir(c *cobra.Command, flag string, o voms.Options) (*voms.Dir, erro
 		fmt.Fprintf(c.ErrOrStderr(), "warning: %s in the vomsdir: %s\n", p.File, oneLine(p.Err))
 	}
 	return dir, nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // attributesError says that the chain holds, and the attributes that were asked for do not.

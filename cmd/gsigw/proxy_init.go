@@ -149,7 +149,7 @@ func (f *initFlags) maker(c *cobra.Command) (*maker, error) {
 // verified.
 func (m *maker) openTrust(c *cobra.Command, certdir, vomsdir string, needed bool) error {
 	dir, err := trustDir(certdir, os.Getenv("X509_CERT_DIR"), gridTrustDir)
-	if err != nil && !needed {
+	if !needed && certdir == "" && (err != nil || !isThere(dir)) {
 		return nil
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"gsigw/gsi"
 	"gsigw/trust"
+	"gsigw/voms"
 )
 
 // Where the grid keeps whom it trusts, where no flag or variable says otherwise.
@@ -110,11 +111,16 @@ func (f *proxyVerifyFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	facts, err := f.verify(c, store)
-	if err == nil {
-		err = facts.demand(f.requireVOMS, wanted)
-	}
+	vomsdir, err := openVOMSDir(c, f.vomsdir, voms.Options{Trust: store, Hosts: f.hosts})
 	if err != nil {
+		return err
+	}
+	facts, err := f.verify(store)
+	if err != nil {
+		return f.refuse(c, err)
+	}
+	facts.verifyAttributes(vomsdir, c.ErrOrStderr())
+	if err := facts.demand(f.requireVOMS, wanted); err != nil {
 		return f.refuse(c, err)
 	}
 	if f.asJSON {
@@ -124,7 +130,7 @@ func (f *proxyVerifyFlags) run(c *cobra.Command) error {
 	return nil
 }
 
-func (f *proxyVerifyFlags) verify(c *cobra.Command, store *trust.Store) (proxyFacts, error) {
+func (f *proxyVerifyFlags) verify(store *trust.Store) (proxyFacts, error) {
 	chain, err := f.file.chain()
 	if err != nil {
 		return proxyFacts{}, err
@@ -134,8 +140,7 @@ func (f *proxyVerifyFlags) verify(c *cobra.Command, store *trust.Store) (proxyFa
 	if err != nil {
 		return proxyFacts{}, err
 	}
-	facts := readProxyFacts(f.file.path, chain, id, at)
-	return facts, f.attributes(c, store, chain, &facts)
+	return readProxyFacts(f.file.path, chain, id, at), nil
 }
 
 // acceptance is what --json prints of a chain that holds.
