@@ -46,16 +46,20 @@ type walk struct {
 }
 
 // complete makes the path: the chain up to a self-signed CA of the directory. A
-// CA that the chain brings along gives way to the one of its name there.
+// CA that the chain brings along gives way to one of its name there, if that
+// signed as well: the chain may bring an older one, or go on to others.
 func (w *walk) complete(chain []*x509.Certificate) error {
 	if err := checkNames(chain); err != nil {
 		return err
 	}
 	path := slices.Clone(chain)
-	if last := len(path) - 1; last > 0 && selfIssued(path[last]) {
-		path = path[:last]
+	for i, cert := range path[:len(path)-1] {
+		if root := w.root(cert); root != nil {
+			path = append(path[:i+1], root)
+			break
+		}
 	}
-	for !selfIssued(path[len(path)-1]) {
+	for !w.isRoot(path[len(path)-1]) {
 		if len(path) >= w.options.maxCertificates() {
 			return w.tooMany()
 		}
@@ -64,9 +68,6 @@ func (w *walk) complete(chain []*x509.Certificate) error {
 			return unknownCA(path[len(path)-1])
 		}
 		path = append(path, issuer)
-	}
-	if _, ok := w.state.byRaw[string(path[len(path)-1].Raw)]; !ok {
-		return unknownCA(path[len(path)-1])
 	}
 	w.path = path
 	return nil
@@ -78,26 +79,49 @@ func checkNames(chain []*x509.Certificate) error {
 			return refuse(NameChaining, cert, "send the chain leaf first and complete",
 				"names the issuer %s, but is followed by %s", gsi.OneLine(cert.RawIssuer), gsi.OneLine(chain[i+1].RawSubject))
 		}
-		if selfIssued(cert) {
-			return refuse(NameChaining, cert, "send the chain up to its first CA", "is self-issued, but another certificate follows")
+	}
+	return nil
+}
+
+func (w *walk) isRoot(cert *x509.Certificate) bool {
+	_, known := w.state.byRaw[string(cert.Raw)]
+	return known && selfIssued(cert)
+}
+
+// root finds the root of the directory that signed a certificate; it passes over all that name none, as proxies do.
+func (w *walk) root(cert *x509.Certificate) *x509.Certificate {
+	for _, a := range w.state.byName[w.state.nameKeys[string(cert.RawIssuer)]] {
+		if selfIssued(a.cert) && w.fits(cert, a.cert) {
+			return a.cert
 		}
 	}
 	return nil
 }
 
 // issuer finds the CA of the directory that issued a certificate. Of several
-// with its name it is the one whose key fits.
+// with its name it is one whose key fits, and which is valid if there is such.
 func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
 	candidates := w.state.byName[w.state.nameKey(cert.RawIssuer)]
 	if len(candidates) == 0 {
 		return nil
 	}
-	for _, a := range candidates[1:] {
-		if w.checkSignature(cert, a.cert) == nil {
-			return a.cert
+	best := candidates[0].cert // its signature is checked with all others
+	if len(candidates) > 1 {
+		for _, a := range candidates {
+			if w.checkSignature(cert, a.cert) == nil {
+				best = a.cert
+			}
+			if w.fits(cert, a.cert) {
+				return a.cert
+			}
 		}
 	}
-	return candidates[0].cert // its signature is checked with all others
+	return best
+}
+
+// fits says whether a CA signed a certificate and is valid.
+func (w *walk) fits(cert, ca *x509.Certificate) bool {
+	return w.checkValidity(ca) == nil && w.checkSignature(cert, ca) == nil
 }
 
 func unknownCA(cert *x509.Certificate) error {

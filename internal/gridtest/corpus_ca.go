@@ -196,6 +196,23 @@ func anchorRows() []row {
 			b.trusted(b.authority(CAName, valid(b.now.AddDate(0, -1, 0), b.now.AddDate(20, 0, 0))))
 			return leaf
 		}},
+		{name: "root/renewed with the same key, the old one expired", rfc: "ok RFC 5280, 6.1", make: func(b *bench) *holder {
+			old := b.own(valid(b.now.AddDate(-2, 0, 0), b.now.AddDate(0, 0, -1)))
+			leaf := b.proxy(b.userOf(old))
+			b.second(b.authority(CAName))
+			return leaf
+		}},
+		{name: "root/renewed with the same key, the new one not valid yet", rfc: "ok RFC 5280, 6.1", make: func(b *bench) *holder {
+			leaf := b.proxy(b.userOf(b.own()))
+			b.second(b.authority(CAName, valid(b.now.AddDate(0, 0, 1), b.now.AddDate(9, 0, 0))))
+			return leaf
+		}},
+		{name: "root/cross-certified by an unknown one, which is sent along", rfc: "ok RFC 5280, 6.1", make: func(b *bench) *holder {
+			leaf := b.proxy(b.userOf(b.own()))
+			cross := issue(b.authority(OtherName), b.root.cert)
+			b.file = append(leaf.file(), cross.pem()...)
+			return leaf
+		}},
 		{name: "root/renewed with the same key, the old one sent along", rfc: "ok RFC 5280, 6.1", make: func(b *bench) *holder {
 			old := b.own()
 			leaf := b.proxy(b.userOf(old))
@@ -215,11 +232,16 @@ func (b *bench) selfSigned() *holder {
 func (b *bench) rolled() *holder {
 	b.own()
 	second := b.authority(CAName, withKey(keyOf("rsa2048", "rolled")))
-	for _, hash := range second.hashes() {
-		b.write(hash+".1", second.pem())
-		b.crl(second, crl{files: []string{hash + ".r1"}})
-	}
+	b.second(second)
 	return second
+}
+
+// second puts a CA beside that of its name in the trust directory.
+func (b *bench) second(ca *holder) {
+	for _, hash := range ca.hashes() {
+		b.write(hash+".1", ca.pem())
+		b.crl(ca, crl{files: []string{hash + ".r1"}})
+	}
 }
 
 // rollover is a CA with the root's name and a new key, which the root certified with the old.

@@ -71,7 +71,7 @@ func subjectRows() []row {
 		bad("with one RDN less", func(*holder) []byte { return below(dn("/O=Grid/OU=gsigw test"), cn("1")) }),
 		bad("with an empty name", func(*holder) []byte { return tlv(tagSeq) }),
 		bad("with a CN alone", func(*holder) []byte { return below(tlv(tagSeq), cn("1")) }),
-		{name: "names/proxy with its issuer's name", twin: "names/proxy", rfc: "no RFC 3820, 3.4", code: trust.NameChaining,
+		{name: "names/proxy with its issuer's name", twin: "names/proxy", rfc: "no RFC 3820, 3.4", code: trust.ProxySubject,
 			make: func(b *bench) *holder { user := b.user(); return b.proxy(user, named(user.subject)) }},
 		{name: "names/proxy with an empty CN", make: func(b *bench) *holder {
 			user := b.user()
