@@ -7,12 +7,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"gsigw/gsi"
 	"gsigw/internal/gridtest"
+	"gsigw/trust"
 	"gsigw/voms"
 )
 
@@ -165,18 +167,17 @@ func TestIncludedFile_IsTheNearest(t *testing.T) {
 
 // Nothing that comes off the wire makes it panic, and what it reads holds together.
 func FuzzParseAC(f *testing.F) {
-	g := newGrid(f)
-	for _, c := range gridtest.VOMSCases {
-		acs, _ := voms.ACs(c.Make(newGrid(f)))
-		for _, ac := range acs {
-			f.Add(ac)
-		}
+	for _, path := range gridtest.Must(filepath.Glob("testdata/ac/*.der")) {
+		f.Add(gridtest.Must(os.ReadFile(path)))
 	}
 	for _, name := range []string{"server", "fake"} {
 		chain := gridtest.Must(gsi.ParseCertificates(gridtest.Must(os.ReadFile("testdata/peerlab/" + name + ".pem"))))
 		f.Add(gridtest.Must(voms.ACs(chain))[0])
 	}
-	dir, id := open(f, g, voms.Options{}), gridtest.Must(gsi.IdentityOf(g.Host.Chain)) // whom nobody speaks of
+	store := gridtest.Must(trust.Open("testdata/peerlab/certificates", trust.Options{}))
+	dir := gridtest.Must(voms.Open("testdata/peerlab/vomsdir", voms.Options{Trust: store, AnyTarget: true}))
+	authority := gridtest.Must(gsi.ParseCertificates(gridtest.Must(os.ReadFile("testdata/peerlab/certificates/1c82768e.0"))))
+	id := gridtest.Must(gsi.IdentityOf(authority)) // of whom no server speaks
 	f.Fuzz(func(t *testing.T, der []byte) {
 		ac, err := voms.ParseAC(der)
 		if err == nil {
