@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -150,7 +151,9 @@ func (f proxyFacts) print(w io.Writer) {
 		{"timeleft", clock(time.Duration(f.Timeleft) * time.Second)}, {"key usage", strings.Join(f.KeyUsage, ", ")},
 	})
 	for _, vo := range f.VOs {
-		vo.print(w, f.at)
+		if vo.Code == "" {
+			vo.print(w, f.at)
+		}
 	}
 	if vo := f.firstEnd(); vo != "" {
 		left := time.Duration(secondsLeft(f.UsableUntil, f.at)) * time.Second
@@ -158,8 +161,18 @@ func (f proxyFacts) print(w io.Writer) {
 	}
 }
 
+// printLabels writes one line for each label: a value from a certificate cannot make another, nor speak to the terminal.
 func printLabels(w io.Writer, lines [][2]string) {
 	for _, line := range lines {
-		fmt.Fprintf(w, "%-9s : %s\n", line[0], line[1])
+		fmt.Fprintf(w, "%-9s : %s\n", line[0], printable(line[1]))
 	}
+}
+
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }

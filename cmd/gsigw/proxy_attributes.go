@@ -53,8 +53,9 @@ func (f *proxyFacts) verified(chain []*x509.Certificate, believe func(der []byte
 	}
 }
 
-// refuse shows attributes that are not believed, and takes nothing over from them.
+// refuse keeps of attributes that are not believed that they were claimed, where nobody takes them for more.
 func (f *proxyFacts) refuse(vo voFacts, err error) {
+	vo.Claimed, vo.FQANs, vo.Attributes = vo.FQANs, []string{}, []attribute{}
 	vo.Verified, vo.refusal = new(false), oneLine(err)
 	vo.Code, vo.Reason, vo.Remedy = string(voms.Malformed), vo.refusal, "make the proxy again"
 	if e, ok := errors.AsType[*voms.Error](err); ok {

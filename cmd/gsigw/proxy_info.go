@@ -138,7 +138,7 @@ func (f *infoFlags) printFacts(c *cobra.Command, p proxyFacts) (any bool) {
 		}
 		any = true
 		for _, value := range fact.of(p) {
-			fmt.Fprintln(c.OutOrStdout(), value)
+			fmt.Fprintln(c.OutOrStdout(), printable(value))
 		}
 	}
 	return any

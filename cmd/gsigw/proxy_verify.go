@@ -41,8 +41,8 @@ lists and the rules of RFC 3820. The exit code is 0 for a chain that holds and 1
 stderr says why: reason=CODE: words.
 
 Then each VOMS attribute certificate is checked: its holder, its dates, and its signature by a server that vomsdir
-names. One that is refused is named in a warning, and its groups and roles are left out of fqans; the chain holds without
-it, and the exit code stays 0. With --require-voms it is 1 unless all are believed and there is one; with --fqan it is 1
+names. One that is refused is named in a warning, and its groups and roles are left out; the chain holds without it, and
+the exit code stays 0. With --require-voms it is 1 unless all are believed and there is one; with --fqan it is 1
 unless this group or role is believed.
 
 Without --trust the directory is the one that X509_CERT_DIR names, or ` + gridTrustDir + `; without
@@ -99,19 +99,7 @@ func (f *proxyVerifyFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	o, err := f.options()
-	if err != nil {
-		return err
-	}
-	dir, err := trustDir(f.trust, os.Getenv("X509_CERT_DIR"), gridTrustDir)
-	if err != nil {
-		return err
-	}
-	store, err := openTrustDir(c, dir, o)
-	if err != nil {
-		return err
-	}
-	vomsdir, err := openVOMSDir(c, f.vomsdir, voms.Options{Trust: store, Hosts: f.hosts})
+	store, vomsdir, err := f.open(c)
 	if err != nil {
 		return err
 	}
@@ -128,6 +116,24 @@ func (f *proxyVerifyFlags) run(c *cobra.Command) error {
 	}
 	facts.print(c.OutOrStdout())
 	return nil
+}
+
+// open opens the directories that say whom to believe. What is wrong with them is no verdict on the proxy.
+func (f *proxyVerifyFlags) open(c *cobra.Command) (*trust.Store, *voms.Dir, error) {
+	o, err := f.options()
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := trustDir(f.trust, os.Getenv("X509_CERT_DIR"), gridTrustDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := openTrustDir(c, dir, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	vomsdir, err := openVOMSDir(c, f.vomsdir, voms.Options{Trust: store, Hosts: f.hosts})
+	return store, vomsdir, err
 }
 
 func (f *proxyVerifyFlags) verify(store *trust.Store) (proxyFacts, error) {

@@ -15,7 +15,8 @@ import (
 // voFacts is what one attribute certificate says.
 type voFacts struct {
 	VO         string      `json:"vo"`
-	FQANs      []string    `json:"fqans"` // as the certificate writes them
+	FQANs      []string    `json:"fqans"`             // as the certificate writes them
+	Claimed    []string    `json:"claimed,omitempty"` // the FQANs, where they are not believed
 	Attributes []attribute `json:"attributes"`
 	Holder     string      `json:"holder"`
 	Issuer     string      `json:"issuer"`
@@ -66,7 +67,7 @@ func holderName(ac *voms.AttributeCertificate, chain []*x509.Certificate) string
 
 // print writes a VO with the labels of voms-proxy-info.
 func (f voFacts) print(w io.Writer, at time.Time) {
-	fmt.Fprintf(w, "=== VO %s extension information ===\n", f.VO)
+	fmt.Fprintf(w, "=== VO %s extension information ===\n", printable(f.VO))
 	lines := [][2]string{{"VO", f.VO}, {"subject", f.Holder}, {"issuer", f.Issuer}}
 	for _, fqan := range f.FQANs {
 		lines = append(lines, [2]string{"attribute", fqan})
