@@ -66,5 +66,5 @@ func lines(text []byte) []string {
 	if len(text) == 0 {
 		return nil
 	}
-	return []string{strings.TrimSuffix(string(text), "\n")}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 }
