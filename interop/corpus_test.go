@@ -313,7 +313,8 @@ func TestCorpus_TheCommandSaysWhatTheLibrarySays(t *testing.T) {
 }
 
 func verifyArguments(c gridtest.Chain, passphrase string) []string {
-	crl := map[trust.CRLPolicy]string{trust.CRLIfPresent: "if-present", trust.CRLRequire: "require", trust.CRLOff: "off"}[c.Options.CRL]
+	crl := map[trust.CRLPolicy]string{trust.CRLIfPresent: "if-present", trust.CRLRequire: "require",
+		trust.CRLOff: "off"}[c.Options.CRL]
 	args := []string{"proxy", "verify", "--json", "--trust", c.TrustDir, "--crl", crl}
 	if c.Options.RequireSigningPolicy {
 		args = append(args, "--require-signing-policy")

@@ -128,3 +128,17 @@ func writePEM(t testing.TB, path, kind string, der []byte) {
 		t.Fatal(err)
 	}
 }
+
+// A CA that changes its key certifies the new one with the old, under its own name.
+func TestVerify_TakesANewKeyThatTheOldOneCertified(t *testing.T) {
+	pki := newPKI(t)
+	key := must(rsa.GenerateKey(rand.Reader, 2048))
+	certified := issue(t, pki.CA, gridtest.Request{Name: gridtest.CAName, CA: true, Key: key})
+	rolled := &gridtest.Authority{Cert: certified.Leaf(), Key: key}
+	store := open(t, pki.TrustDir, trust.Options{CRL: trust.CRLOff})
+	if _, err := store.Verify([]*x509.Certificate{userOf(t, rolled).Leaf(), rolled.Cert}, now); err != nil {
+		t.Error(err)
+	}
+	_, err := store.Verify(userOf(t, rolled).Chain, now)
+	refused(t, err, trust.BadSignature)
+}

@@ -42,7 +42,8 @@ func (w *walk) checkConstraints(i int) error {
 	}
 	c, err := parseConstraints(value)
 	if err != nil {
-		return refuse(NameConstraints, ca, "use another CA, or have this one issued again", "has name constraints that cannot be read: %v", err)
+		return refuse(NameConstraints, ca, "use another CA, or have this one issued again",
+			"has name constraints that cannot be read: %v", err)
 	}
 	for j, cert := range w.path[:i] {
 		if j > len(w.kinds) && selfIssued(cert) {
@@ -219,7 +220,8 @@ func parseSubtrees(der []byte) (names []generalName, err error) {
 		if der, err = asn1.Unmarshal(der, &whole); err != nil {
 			return nil, errNameConstraints
 		}
-		if _, err := asn1.Unmarshal(whole.FullBytes, &tree); err != nil || len(tree.Base.FullBytes) != len(whole.Bytes) {
+		if _, err := asn1.Unmarshal(whole.FullBytes,
+			&tree); err != nil || len(tree.Base.FullBytes) != len(whole.Bytes) {
 			return nil, errNameConstraints
 		}
 		names = append(names, generalNameOf(tree.Base))

@@ -42,11 +42,13 @@ func checkExtensions(cert *x509.Certificate, proxy bool) error {
 		switch {
 		case e.Id.Equal(oidPolicyConstraints) && !requiresPolicy(e.Value):
 		case e.Id.Equal(oidPolicyConstraints):
-			return refuse(CriticalExtension, cert, "use a CA without policy constraints", "requires a certificate policy, which is not checked here")
+			return refuse(CriticalExtension, cert, "use a CA without policy constraints",
+				"requires a certificate policy, which is not checked here")
 		case !e.Critical || slices.ContainsFunc(understood, e.Id.Equal):
 		case proxy && (e.Id.Equal(gsi.OIDProxyCertInfo) || e.Id.Equal(gsi.OIDDraftProxyCertInfo)):
 		default:
-			return refuse(CriticalExtension, cert, "use a certificate without it", "has the critical extension %s, which is not understood", e.Id)
+			return refuse(CriticalExtension, cert, "use a certificate without it",
+				"has the critical extension %s, which is not understood", e.Id)
 		}
 	}
 	return nil
@@ -87,8 +89,10 @@ func may(cert *x509.Certificate, use x509.KeyUsage) bool {
 func checkTimeForm(cert *x509.Certificate) error {
 	for _, t := range []time.Time{cert.NotBefore, cert.NotAfter} {
 		utc, general := t.UTC().Format("\x17\x0d060102150405Z"), t.UTC().Format("\x18\x0f20060102150405Z")
-		if !bytes.Contains(cert.RawTBSCertificate, []byte(utc)) && !bytes.Contains(cert.RawTBSCertificate, []byte(general)) {
-			return refuse(Malformed, cert, "have it issued again", "has a date that is not written in UTC to the second")
+		if !bytes.Contains(cert.RawTBSCertificate, []byte(utc)) && !bytes.Contains(cert.RawTBSCertificate,
+			[]byte(general)) {
+			return refuse(Malformed, cert, "have it issued again",
+				"has a date that is not written in UTC to the second")
 		}
 	}
 	return nil

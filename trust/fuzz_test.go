@@ -5,6 +5,7 @@ import (
 	"encoding/asn1"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,6 +72,25 @@ func FuzzSigningPolicy(f *testing.F) {
 			for _, rule := range p {
 				rule.subject.MatchString("/O=Grid/CN=Jane Doe")
 			}
+		}
+	})
+}
+
+// FuzzNameConstraints: whatever the constraints, they admit a name or they do not.
+func FuzzNameConstraints(f *testing.F) {
+	f.Add([]byte("\x30\x11\xa0\x0f\x30\x0d\x82\x0bexample.org"), "grid.example.org", 2)
+	f.Add([]byte("\x30\x0e\xa1\x0c\x30\x0a\x87\x08\xc0\x00\x02\x00\xff\xff\xff\x00"), "\xc0\x00\x02\x01", 7)
+	f.Fuzz(func(t *testing.T, der []byte, name string, form int) {
+		c, err := parseConstraints(der)
+		if err != nil {
+			return
+		}
+		n := generalName{form, []byte(name)}
+		if err := c.admits(n); err == nil && slices.ContainsFunc(c.excluded, func(e generalName) bool {
+			inside, err := n.within(e)
+			return e.form == form && (inside || err != nil)
+		}) {
+			t.Errorf("%q is excluded and admitted", name)
 		}
 	})
 }

@@ -55,7 +55,8 @@ func (w *walk) checkSigningPolicy(cert *x509.Certificate, ca *authority) error {
 	subject := guarded(cert.RawSubject)
 	for _, f := range ca.policies {
 		if f.empty() {
-			return refuse(SigningPolicy, cert, "mend the file "+f.name, "cannot be accepted: the signing policy of its CA cannot be read (%v)", f.err)
+			return refuse(SigningPolicy, cert, "mend the file "+f.name,
+				"cannot be accepted: the signing policy of its CA cannot be read (%v)", f.err)
 		}
 		if !f.policy.permits(ca.name, subject) {
 			return refuse(SigningPolicy, cert, "if it should be, the CA's entry in "+f.name+" has to name it",

@@ -113,7 +113,8 @@ func BenchmarkVerify_Depth3(b *testing.B) {
 		}
 		walked := time.Now()
 		for i, cert := range c.Chain {
-			if err := issuers[i].CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature); err != nil {
+			if err := issuers[i].CheckSignature(cert.SignatureAlgorithm, cert.RawTBSCertificate,
+				cert.Signature); err != nil {
 				b.Fatal(err)
 			}
 		}

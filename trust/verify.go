@@ -145,7 +145,8 @@ func (w *walk) classify() error {
 		w.kinds = append(w.kinds, kind)
 	}
 	if n := len(w.kinds); n > 0 && n >= len(w.path)-1 {
-		return refuse(EndEntityIsCA, w.path[len(w.path)-1], "send the end-entity certificate too", "is a CA where an end entity should be")
+		return refuse(EndEntityIsCA, w.path[len(w.path)-1], "send the end-entity certificate too",
+			"is a CA where an end entity should be")
 	}
 	return nil
 }
@@ -193,7 +194,8 @@ func (w *walk) checkAlone(i int) error {
 // end entity is looked for; RFC 3820, section 3.1, lets no CA issue a proxy.
 func (w *walk) checkIssued(cert *x509.Certificate, ca *authority, endEntity bool) error {
 	if endEntity && cert.IsCA && len(w.kinds) > 0 {
-		return refuse(EndEntityIsCA, cert, "make proxies of an end-entity certificate", "is a CA, which may issue no proxy")
+		return refuse(EndEntityIsCA, cert, "make proxies of an end-entity certificate",
+			"is a CA, which may issue no proxy")
 	}
 	if len(cert.RawSubject) <= emptyName {
 		return refuse(NoName, cert, "have it issued under a name", "has no subject: it speaks for nobody")
@@ -210,7 +212,8 @@ func (w *walk) checkCA(i int) error {
 	ca := w.path[i]
 	switch {
 	case !w.isCA(i):
-		return refuse(NotCA, ca, "have it issued by a CA", "is not a CA, but issued %s", gsi.OneLine(w.path[i-1].RawSubject))
+		return refuse(NotCA, ca, "have it issued by a CA", "is not a CA, but issued %s",
+			gsi.OneLine(w.path[i-1].RawSubject))
 	case !may(ca, x509.KeyUsageCertSign):
 		return refuse(KeyUsage, ca, "ask the CA for one with keyCertSign", "may not sign certificates by its key usage")
 	}
@@ -239,7 +242,8 @@ func (w *walk) checkPathLength(i int) error {
 		}
 	}
 	if (ca.MaxPathLen > 0 || ca.MaxPathLenZero) && below > ca.MaxPathLen {
-		return refuse(PathLength, ca, "have the certificate issued by another CA", "allows %d CAs below it; %d follow", ca.MaxPathLen, below)
+		return refuse(PathLength, ca, "have the certificate issued by another CA", "allows %d CAs below it; %d follow",
+			ca.MaxPathLen, below)
 	}
 	return nil
 }
@@ -249,7 +253,8 @@ func (w *walk) checkValidity(cert *x509.Certificate) error {
 	case !w.at.Before(cert.NotAfter.Add(w.options.Skew + time.Second)):
 		return refuse(Expired, cert, "renew it", "expired at %s", cert.NotAfter.UTC().Format(time.RFC3339))
 	case w.at.Add(w.options.Skew).Before(cert.NotBefore):
-		return refuse(NotYetValid, cert, "wait, or set the clocks right", "is not valid before %s", cert.NotBefore.UTC().Format(time.RFC3339))
+		return refuse(NotYetValid, cert, "wait, or set the clocks right", "is not valid before %s",
+			cert.NotBefore.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

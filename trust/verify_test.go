@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -264,6 +265,29 @@ func TestVerify_RefusesChain(t *testing.T) {
 			_, err := store.Verify(test.chain, now)
 			refused(t, err, test.code)
 		})
+	}
+}
+
+// A name that can be read in two ways in the one-line form is given in RFC 2253's, and no signing policy takes it for
+// another.
+func TestVerify_ANameHasOneReading(t *testing.T) {
+	pki := newPKI(t)
+	store := open(t, pki.TrustDir, trust.Options{})
+	for rfc2253, wanted := range map[string]error{
+		"CN=x/CN\\=root,OU=gsigw test,O=Grid": nil,
+		"CN=x+UID=y,OU=gsigw test,O=Grid":     nil,
+		"CN=x,O=Grid/OU\\=gsigw test":         trust.SigningPolicy,
+		"CN=x,OU=gsigw test+O=Grid":           trust.SigningPolicy,
+	} {
+		user := issue(t, pki.CA, gridtest.Request{RawSubject: must(must(gsi.ParseDN(rfc2253)).DER())})
+		id, err := store.Verify(user.Chain, now)
+		if wanted != nil {
+			refused(t, err, trust.SigningPolicy)
+			continue
+		}
+		if err != nil || strings.HasPrefix(id.DN, "/") || !id.Matches(id.DN) {
+			t.Errorf("%s: %+v, %v", rfc2253, id, err)
+		}
 	}
 }
 

@@ -47,8 +47,9 @@ func Corpus(dir string, now time.Time) ([]Chain, error) {
 	c.plain = plain
 	var chains []Chain
 	for _, group := range [][]row{
-		nameRows(), stringRows(), proxyRows(), infoRows(), pathRows(), usageRows(), mixedRows(), timeRows(), caRows(), anchorRows(),
-		serialRows(), constraintRows(), revocationRows(), policyRows(), namespaceRows(), algorithmRows(), extensionRows(), fileRows(),
+		nameRows(), stringRows(), proxyRows(), infoRows(), pathRows(), usageRows(), mixedRows(), timeRows(), caRows(),
+		anchorRows(), serialRows(), constraintRows(), revocationRows(), policyRows(), namespaceRows(), algorithmRows(),
+		extensionRows(), fileRows(),
 	} {
 		for _, r := range group {
 			chain, err := c.make(r)
@@ -129,7 +130,8 @@ func (b *bench) authority(name string, changes ...change) *holder {
 	return issue(nil, cert{
 		subject: dn(name), key: key,
 		notBefore: derTime(b.now.AddDate(-1, 0, 0)), notAfter: derTime(b.now.AddDate(10, 0, 0)),
-		extensions: []pkix.Extension{isCA(-1), usage(keyCertSign, crlSign), extension(idKeyID, false, tlv(tagOctets, keyID(key)))},
+		extensions: []pkix.Extension{isCA(-1), usage(keyCertSign, crlSign),
+			extension(idKeyID, false, tlv(tagOctets, keyID(key)))},
 	}, changes...)
 }
 
@@ -199,7 +201,8 @@ func (b *bench) sub(above *holder, name string, changes ...change) *holder {
 	ca := issue(above, cert{
 		subject: dn(name), key: key,
 		notBefore: derTime(b.now.AddDate(0, -6, 0)), notAfter: derTime(b.now.AddDate(5, 0, 0)),
-		extensions: []pkix.Extension{isCA(-1), usage(keyCertSign, crlSign), extension(idKeyID, false, tlv(tagOctets, keyID(key)))},
+		extensions: []pkix.Extension{isCA(-1), usage(keyCertSign, crlSign),
+			extension(idKeyID, false, tlv(tagOctets, keyID(key)))},
 	}, changes...)
 	b.described(ca)
 	return ca
@@ -212,12 +215,14 @@ const (
 
 // proxy makes an RFC proxy.
 func (b *bench) proxy(above *holder, changes ...change) *holder {
-	return b.anyProxy(above, []pkix.Extension{extension(gsi.OIDProxyCertInfo, true, info(gsi.OIDInheritAll))}, changes...)
+	return b.anyProxy(above, []pkix.Extension{extension(gsi.OIDProxyCertInfo, true, info(gsi.OIDInheritAll))},
+		changes...)
 }
 
 // draft makes a proxy of GT3's.
 func (b *bench) draft(above *holder, changes ...change) *holder {
-	return b.anyProxy(above, []pkix.Extension{extension(gsi.OIDDraftProxyCertInfo, true, info(gsi.OIDInheritAll))}, changes...)
+	return b.anyProxy(above, []pkix.Extension{extension(gsi.OIDDraftProxyCertInfo, true, info(gsi.OIDInheritAll))},
+		changes...)
 }
 
 // legacy makes a proxy of GT2's, with the serial number of its issuer.
@@ -229,7 +234,8 @@ func (b *bench) legacy(above *holder, name string, changes ...change) *holder {
 func (b *bench) anyProxy(above *holder, extensions []pkix.Extension, changes ...change) *holder {
 	n := big.NewInt(serial.Add(1) + 4000)
 	return issue(above, cert{
-		subject: below(above.subject, cn(n.String())), key: keyOf("rsa2048", fmt.Sprintf("proxy %d", len(above.chain())%2)),
+		subject: below(above.subject, cn(n.String())), key: keyOf("rsa2048",
+			fmt.Sprintf("proxy %d", len(above.chain())%2)),
 		notBefore: derTime(b.now.Add(-5 * time.Minute)), notAfter: derTime(b.now.Add(12 * time.Hour)),
 		extensions: append([]pkix.Extension{usage(digitalSignature, keyEncipherment)}, extensions...),
 	}, append([]change{withSerial(n)}, changes...)...)

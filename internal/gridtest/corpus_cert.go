@@ -64,7 +64,8 @@ func (c *cert) encode() []byte {
 	if spki == nil {
 		spki = Must(x509.MarshalPKIXPublicKey(c.key.Public()))
 	}
-	parts := [][]byte{Must(asn1.Marshal(c.serial)), inner.id, c.issuer, tlv(tagSeq, c.notBefore, c.notAfter), c.subject, spki}
+	parts := [][]byte{Must(asn1.Marshal(c.serial)), inner.id, c.issuer, tlv(tagSeq, c.notBefore, c.notAfter), c.subject,
+		spki}
 	if c.version > 1 {
 		parts = slices.Insert(parts, 0, tagged(0, derInt(int64(c.version-1))))
 	}
@@ -137,7 +138,8 @@ func twice(e pkix.Extension) change {
 
 func without(id asn1.ObjectIdentifier) change {
 	return func(c *cert) {
-		c.extensions = slices.DeleteFunc(slices.Clone(c.extensions), func(e pkix.Extension) bool { return e.Id.Equal(id) })
+		c.extensions = slices.DeleteFunc(slices.Clone(c.extensions),
+			func(e pkix.Extension) bool { return e.Id.Equal(id) })
 	}
 }
 

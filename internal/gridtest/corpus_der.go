@@ -103,7 +103,8 @@ func pssSignature(arc int, hash crypto.Hash) signature {
 	digest := tlv(tagSeq, derOID(asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, arc}), tlv(tagNull))
 	mgf := tlv(tagSeq, derOID(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 8}), digest)
 	params := tlv(tagSeq, tagged(0, digest), tagged(1, mgf), tagged(2, derInt(int64(hash.Size()))))
-	return signature{id: tlv(tagSeq, derOID(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}), params), hash: hash, pss: true}
+	return signature{id: tlv(tagSeq, derOID(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}), params), hash: hash,
+		pss: true}
 }
 
 var (

@@ -35,9 +35,13 @@ func revocationRows() []row {
 	}
 	return []row{
 		good("good", "ok RFC 5280, 6.3.3", func(b *bench) *holder { b.own(); return b.proxy(b.user()) }),
-		good("another revoked", "ok RFC 5280, 6.3.3", one(func(b *bench, _ *holder) crl { return crl{revoked: []*holder{b.user()}} })),
+		good("another revoked", "ok RFC 5280, 6.3.3",
+			one(func(b *bench, _ *holder) crl { return crl{revoked: []*holder{b.user()}} })),
 		good("good, two CAs", "ok RFC 5280, 6.3.3", belowSub()),
-		bad("user revoked", found, trust.Revoked, one(func(_ *bench, u *holder) crl { return crl{revoked: []*holder{u}} })),
+		bad("user revoked", found, trust.Revoked, one(func(_ *bench,
+			u *holder) crl {
+			return crl{revoked: []*holder{u}}
+		})),
 		bad("user revoked, no proxy", found, trust.Revoked, func(b *bench) *holder {
 			ca := b.own()
 			user := b.user()
@@ -62,16 +66,21 @@ func revocationRows() []row {
 		bad("expired", stale, trust.CRLExpired, one(func(b *bench, _ *holder) crl {
 			return crl{thisUpdate: b.now.AddDate(0, -2, 0), nextUpdate: b.now.AddDate(0, -1, 0)}
 		})),
-		bad("from tomorrow", stale, trust.CRLInvalid, one(func(b *bench, _ *holder) crl { return crl{thisUpdate: b.now.AddDate(0, 0, 1)} })),
+		bad("from tomorrow", stale, trust.CRLInvalid,
+			one(func(b *bench, _ *holder) crl { return crl{thisUpdate: b.now.AddDate(0, 0, 1)} })),
 		bad("signature changed", stale, trust.CRLInvalid, one(func(*bench, *holder) crl { return crl{broken: true} })),
-		bad("signed with another key", stale, trust.CRLInvalid, one(func(b *bench, _ *holder) crl { return crl{signer: b.authority(OtherName)} })),
+		bad("signed with another key", stale, trust.CRLInvalid,
+			one(func(b *bench, _ *holder) crl { return crl{signer: b.authority(OtherName)} })),
 		bad("another CA's", stale, trust.CRLMissing, one(func(b *bench, _ *holder) crl {
 			return crl{signer: b.authority(OtherName), issuer: dn(OtherName)}
 		})),
 		bad("with an unknown critical extension", "no RFC 5280, 5.2", trust.CRLInvalid, one(func(*bench, *holder) crl {
 			return crl{critical: asn1.ObjectIdentifier{1, 2, 3, 4}}
 		})),
-		bad("missing", "", trust.CRLMissing, func(b *bench) *holder { b.remove(b.own(), ".r0"); return b.proxy(b.user()) }),
+		bad("missing", "", trust.CRLMissing, func(b *bench) *holder {
+			b.remove(b.own(), ".r0")
+			return b.proxy(b.user())
+		}),
 		bad("missing for the CA between", "", trust.CRLMissing, func(b *bench) *holder {
 			sub := b.sub(b.own(), subName)
 			b.remove(sub, ".r0")
@@ -93,11 +102,14 @@ func revocationRows() []row {
 			}
 			return b.proxy(b.user())
 		}),
-		{name: "crl/if present, missing", make: func(b *bench) *holder { b.remove(b.own(), ".r0"); return b.proxy(b.user()) }},
-		{name: "crl/if present, user revoked", twin: "names/proxy", rfc: found, code: trust.Revoked, make: one(func(_ *bench, u *holder) crl { return crl{revoked: []*holder{u}} })},
-		{name: "crl/if present, expired", twin: "names/proxy", code: trust.CRLExpired, make: one(func(b *bench, _ *holder) crl {
-			return crl{thisUpdate: b.now.AddDate(0, -2, 0), nextUpdate: b.now.AddDate(0, -1, 0)}
-		})},
+		{name: "crl/if present, missing",
+			make: func(b *bench) *holder { b.remove(b.own(), ".r0"); return b.proxy(b.user()) }},
+		{name: "crl/if present, user revoked", twin: "names/proxy", rfc: found, code: trust.Revoked,
+			make: one(func(_ *bench, u *holder) crl { return crl{revoked: []*holder{u}} })},
+		{name: "crl/if present, expired", twin: "names/proxy", code: trust.CRLExpired,
+			make: one(func(b *bench, _ *holder) crl {
+				return crl{thisUpdate: b.now.AddDate(0, -2, 0), nextUpdate: b.now.AddDate(0, -1, 0)}
+			})},
 		{name: "crl/off, user revoked", why: "the option turns them off", make: func(b *bench) *holder {
 			b.options.CRL = trust.CRLOff
 			ca := b.own()
@@ -115,10 +127,11 @@ func policyRows() []row {
 	}
 	const subjects = "cond_subjects globus "
 	file := func(what string, code trust.Code, text string) row {
-		return row{name: "policy_file/" + what, twin: twinOf(code, "policy_file/one pattern"), code: code, make: func(b *bench) *holder {
-			b.policy(b.own(), ".signing_policy", text)
-			return b.proxy(b.user())
-		}}
+		return row{name: "policy_file/" + what, twin: twinOf(code, "policy_file/one pattern"), code: code,
+			make: func(b *bench) *holder {
+				b.policy(b.own(), ".signing_policy", text)
+				return b.proxy(b.user())
+			}}
 	}
 	own := block(CAName, subjects+`'"/O=Grid/*"'`)
 	rows := []row{
@@ -129,7 +142,8 @@ func policyRows() []row {
 		file("a star in the middle", "", block(CAName, subjects+`'"/O=Grid/*/CN=Jane Doe"'`)),
 		file("a star alone", "", block(CAName, subjects+`'"*"'`)),
 		file("question marks", "", block(CAName, subjects+`'"/O=Grid/OU=gsigw test/CN=J??e Doe"'`)),
-		file("tabs and comments", "", "# EACL\n\n\t"+strings.ReplaceAll(block(CAName, subjects+`'"/O=Grid/*"'`), " X509", "\tX509\t")+"# end\n"),
+		file("tabs and comments", "", "# EACL\n\n\t"+strings.ReplaceAll(block(CAName, subjects+`'"/O=Grid/*"'`),
+			" X509", "\tX509\t")+"# end\n"),
 		file("CRLF", "", strings.ReplaceAll(own, "\n", "\r\n")),
 		file("another CA's block first", "", block(OtherName, subjects+`'"/O=Other/*"'`)+own),
 		file("a dot is a dot", trust.SigningPolicy, block(CAName, subjects+`'"/O.Grid/*"'`)),
@@ -142,34 +156,41 @@ func policyRows() []row {
 		file("a file of something else", trust.SigningPolicy, "<html>404</html>\n"),
 		file("empty", trust.SigningPolicy, ""),
 		file("another case", "", block(CAName, subjects+`'"/o=GRID/*"'`)),
-		{name: "policy_file/absent", make: func(b *bench) *holder { b.remove(b.own(), ".signing_policy"); return b.proxy(b.user()) }},
-		{name: "policy_file/absent and required", twin: "policy_file/one pattern", code: trust.NoSigningPolicy, why: "the option asks for one", make: func(b *bench) *holder {
-			b.options.RequireSigningPolicy = true
-			b.remove(b.own(), ".signing_policy")
-			return b.proxy(b.user())
-		}},
+		{name: "policy_file/absent",
+			make: func(b *bench) *holder { b.remove(b.own(), ".signing_policy"); return b.proxy(b.user()) }},
+		{name: "policy_file/absent and required", twin: "policy_file/one pattern", code: trust.NoSigningPolicy,
+			why: "the option asks for one",
+			make: func(b *bench) *holder {
+				b.options.RequireSigningPolicy = true
+				b.remove(b.own(), ".signing_policy")
+				return b.proxy(b.user())
+			}},
 		{name: "policy_file/proxy is not asked", make: func(b *bench) *holder {
 			b.signingPolicy(b.own(), UserName)
 			return b.proxy(b.user())
 		}},
-		{name: "policy_file/CA between outside", twin: "ca/below another", code: trust.SigningPolicy, make: func(b *bench) *holder {
-			b.signingPolicy(b.own(), "/O=Grid/OU=gsigw test/CN=Jane*")
-			return b.proxy(b.userOf(b.sub(b.root, subName)))
-		}},
-		{name: "policy_file/of the CA between, user outside", twin: "ca/below another", code: trust.SigningPolicy, make: func(b *bench) *holder {
-			sub := b.sub(b.own(), subName)
-			b.signingPolicy(sub, "/O=Elsewhere/*")
-			return b.proxy(b.userOf(sub))
-		}},
+		{name: "policy_file/CA between outside", twin: "ca/below another", code: trust.SigningPolicy,
+			make: func(b *bench) *holder {
+				b.signingPolicy(b.own(), "/O=Grid/OU=gsigw test/CN=Jane*")
+				return b.proxy(b.userOf(b.sub(b.root, subName)))
+			}},
+		{name: "policy_file/of the CA between, user outside", twin: "ca/below another", code: trust.SigningPolicy,
+			make: func(b *bench) *holder {
+				sub := b.sub(b.own(), subName)
+				b.signingPolicy(sub, "/O=Elsewhere/*")
+				return b.proxy(b.userOf(sub))
+			}},
 	}
 	for i, which := range []string{"old", "new"} {
-		rows = append(rows, row{name: "policy_file/files under the " + which + " hash only", why: "GT4 knows the old hash, OpenSSL since 1.0 the new", make: func(b *bench) *holder {
-			gone := b.own().hashes()[1-i]
-			for _, suffix := range []string{".0", ".r0", ".signing_policy"} {
-				b.fail(os.Remove(filepath.Join(b.dir, gone+suffix)))
-			}
-			return b.proxy(b.user())
-		}})
+		rows = append(rows, row{name: "policy_file/files under the " + which + " hash only",
+			why: "GT4 knows the old hash, OpenSSL since 1.0 the new",
+			make: func(b *bench) *holder {
+				gone := b.own().hashes()[1-i]
+				for _, suffix := range []string{".0", ".r0", ".signing_policy"} {
+					b.fail(os.Remove(filepath.Join(b.dir, gone+suffix)))
+				}
+				return b.proxy(b.user())
+			}})
 	}
 	return rows
 }
@@ -193,10 +214,11 @@ func namespaceRows() []row {
 		"neither PERMIT nor DENY": unusable,
 	}
 	file := func(what string, code trust.Code, text string) row {
-		return row{name: "namespaces/" + what, why: whys[what], twin: twinOf(code, "namespaces/by name"), code: code, make: func(b *bench) *holder {
-			b.policy(b.own(), ".namespaces", text)
-			return b.proxy(b.user())
-		}}
+		return row{name: "namespaces/" + what, why: whys[what], twin: twinOf(code, "namespaces/by name"), code: code,
+			make: func(b *bench) *holder {
+				b.policy(b.own(), ".namespaces", text)
+				return b.proxy(b.user())
+			}}
 	}
 	grid := rule(quoted, "PERMIT", "/O=Grid/.*")
 	return []row{
@@ -204,7 +226,8 @@ func namespaceRows() []row {
 		file("SELF", "", rule("SELF", "PERMIT", "/O=Grid/.*")),
 		file("over two lines", "", strings.Replace(grid, " PERMIT", " \\\n  PERMIT", 1)),
 		file("version and comments", "", "#NAMESPACES-VERSION: 1.0\n\n# all of it\n"+grid),
-		file("in lower case", "", strings.NewReplacer("TO Issuer", "to issuer", "PERMIT Subject", "permit subject").Replace(grid)),
+		file("in lower case", "", strings.NewReplacer("TO Issuer", "to issuer", "PERMIT Subject",
+			"permit subject").Replace(grid)),
 		file("a comment behind", "", strings.TrimSpace(grid)+" # all\n"),
 		file("second rule", "", rule("SELF", "PERMIT", "/O=X/.*")+grid),
 		file("DENY of another", "", grid+rule("SELF", "DENY", "/O=Grid/OU=other/.*")),
@@ -219,16 +242,19 @@ func namespaceRows() []row {
 		file("not an expression", trust.SigningPolicy, rule("SELF", "PERMIT", "/O=Grid/(.*")),
 		file("neither PERMIT nor DENY", trust.SigningPolicy, grid+rule("SELF", "ALLOW", "/O=Grid/.*")),
 		file("empty", trust.SigningPolicy, ""),
-		{name: "namespaces/permits, signing_policy does not", why: "canl asks the first file that it finds, we ask both", twin: "namespaces/by name", code: trust.SigningPolicy, make: func(b *bench) *holder {
-			ca := b.own()
-			b.policy(ca, ".namespaces", grid)
-			b.signingPolicy(ca, "/O=Other/*")
-			return b.proxy(b.user())
-		}},
-		{name: "namespaces/does not permit, signing_policy does", twin: "namespaces/by name", code: trust.SigningPolicy, make: func(b *bench) *holder {
-			b.policy(b.own(), ".namespaces", rule("SELF", "PERMIT", "/O=Other/.*"))
-			return b.proxy(b.user())
-		}},
+		{name: "namespaces/permits, signing_policy does not",
+			why: "canl asks the first file that it finds, we ask both", twin: "namespaces/by name", code: trust.SigningPolicy,
+			make: func(b *bench) *holder {
+				ca := b.own()
+				b.policy(ca, ".namespaces", grid)
+				b.signingPolicy(ca, "/O=Other/*")
+				return b.proxy(b.user())
+			}},
+		{name: "namespaces/does not permit, signing_policy does", twin: "namespaces/by name", code: trust.SigningPolicy,
+			make: func(b *bench) *holder {
+				b.policy(b.own(), ".namespaces", rule("SELF", "PERMIT", "/O=Other/.*"))
+				return b.proxy(b.user())
+			}},
 		{name: "namespaces/without signing_policy", why: "JGlobus reads no namespaces", make: func(b *bench) *holder {
 			ca := b.own()
 			b.policy(ca, ".namespaces", grid)

@@ -58,7 +58,8 @@ func algorithmRows() []row {
 
 func signatureRows() []row {
 	bad := func(what string, code trust.Code, make func(*bench) *holder) row {
-		return row{name: "algorithms/" + what, twin: "names/proxy", rfc: "no RFC 5280, 6.1.3 (a)(1)", code: code, make: make}
+		return row{name: "algorithms/" + what, twin: "names/proxy", rfc: "no RFC 5280, 6.1.3 (a)(1)", code: code,
+			make: make}
 	}
 	even := func(c *cert) {
 		k := *c.key.Public().(*rsa.PublicKey)
@@ -66,32 +67,50 @@ func signatureRows() []row {
 		c.spki = Must(x509.MarshalPKIXPublicKey(&k))
 	}
 	return []row{
-		bad("proxy's signature changed", trust.BadSignature, func(b *bench) *holder { return b.proxy(b.user(), broken) }),
+		bad("proxy's signature changed", trust.BadSignature, func(b *bench) *holder {
+			return b.proxy(b.user(), broken)
+		}),
 		bad("user's signature changed", trust.BadSignature, func(b *bench) *holder { return b.proxy(b.user(broken)) }),
-		bad("proxy signed with its own key", trust.BadSignature, func(b *bench) *holder { return b.proxy(b.user(), signedUnder(keyOf("rsa2048", "proxy 1"))) }),
-		bad("proxy signed by the CA", trust.BadSignature, func(b *bench) *holder { return b.proxy(b.user(), signedUnder(b.ca().key)) }),
-		bad("user signed by somebody else", trust.BadSignature, func(b *bench) *holder { return b.proxy(b.user(signedUnder(keyOf("rsa2048", "somebody")))) }),
+		bad("proxy signed with its own key", trust.BadSignature, func(b *bench) *holder {
+			return b.proxy(b.user(), signedUnder(keyOf("rsa2048", "proxy 1")))
+		}),
+		bad("proxy signed by the CA", trust.BadSignature, func(b *bench) *holder {
+			return b.proxy(b.user(), signedUnder(b.ca().key))
+		}),
+		bad("user signed by somebody else", trust.BadSignature, func(b *bench) *holder {
+			return b.proxy(b.user(signedUnder(keyOf("rsa2048", "somebody"))))
+		}),
 		bad("proxy above signed by somebody else", trust.BadSignature, func(b *bench) *holder {
 			return b.proxy(b.proxy(b.user(), signedUnder(keyOf("rsa2048", "somebody"))))
 		}),
-		bad("user's RSA key with an even exponent", trust.BadSignature, func(b *bench) *holder { return b.proxy(b.user(even)) }),
+		bad("user's RSA key with an even exponent", trust.BadSignature, func(b *bench) *holder {
+			return b.proxy(b.user(even))
+		}),
 		bad("two algorithms named", Unreadable, func(b *bench) *holder {
 			return b.proxy(b.user(), func(c *cert) { c.inner = &sha1RSA })
 		}),
-		{name: "algorithms/EC user, RSA proxy", make: func(b *bench) *holder { return b.proxy(b.user(withKey(keyOf("p256", "user")))) }},
-		{name: "algorithms/RSA user, EC proxy", make: func(b *bench) *holder { return b.proxy(b.user(), withKey(keyOf("p256", "proxy"))) }},
-		{name: "algorithms/MD5 in the user only", twin: "names/proxy", code: trust.Algorithm, why: weak, make: func(b *bench) *holder {
-			return b.proxy(b.user(signedWith(md5RSA)))
-		}},
-		{name: "algorithms/MD5 in the proxy only", twin: "names/proxy", code: trust.Algorithm, why: weak, make: func(b *bench) *holder {
-			return b.proxy(b.user(), signedWith(md5RSA))
-		}},
-		{name: "algorithms/MD5 in the root only", make: func(b *bench) *holder { b.own(signedWith(md5RSA)); return b.proxy(b.user()) }},
-		{name: "algorithms/RSA proxy of 512 bits", twin: "names/proxy", code: trust.Algorithm, why: weak, make: func(b *bench) *holder {
-			return b.proxy(b.user(), withKey(keyOf("rsa512", "proxy")))
-		}},
-		{name: "algorithms/RSA proxy of 1024 bits", make: func(b *bench) *holder { return b.proxy(b.user(), withKey(keyOf("rsa1024", "proxy"))) }},
-		{name: "algorithms/user and proxy have one key", make: func(b *bench) *holder { user := b.user(); return b.proxy(user, withKey(user.key)) }},
+		{name: "algorithms/EC user, RSA proxy",
+			make: func(b *bench) *holder { return b.proxy(b.user(withKey(keyOf("p256", "user")))) }},
+		{name: "algorithms/RSA user, EC proxy",
+			make: func(b *bench) *holder { return b.proxy(b.user(), withKey(keyOf("p256", "proxy"))) }},
+		{name: "algorithms/MD5 in the user only", twin: "names/proxy", code: trust.Algorithm, why: weak,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(signedWith(md5RSA)))
+			}},
+		{name: "algorithms/MD5 in the proxy only", twin: "names/proxy", code: trust.Algorithm, why: weak,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(), signedWith(md5RSA))
+			}},
+		{name: "algorithms/MD5 in the root only",
+			make: func(b *bench) *holder { b.own(signedWith(md5RSA)); return b.proxy(b.user()) }},
+		{name: "algorithms/RSA proxy of 512 bits", twin: "names/proxy", code: trust.Algorithm, why: weak,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(), withKey(keyOf("rsa512", "proxy")))
+			}},
+		{name: "algorithms/RSA proxy of 1024 bits",
+			make: func(b *bench) *holder { return b.proxy(b.user(), withKey(keyOf("rsa1024", "proxy"))) }},
+		{name: "algorithms/user and proxy have one key",
+			make: func(b *bench) *holder { user := b.user(); return b.proxy(user, withKey(user.key)) }},
 	}
 }
 
@@ -135,31 +154,42 @@ func extensionRows() []row {
 		refused(good("user with one twice", unknown, func(b *bench) *holder {
 			return b.proxy(b.user(having(extension(odd, false, null)), twice(extension(odd, false, null))))
 		}), Unreadable),
-		refused(proxy("a subjectAltName", "no RFC 3820, 3.5", altNames(false, dnsName("grid.example.org"))), trust.ProxyExtension),
-		refused(proxy("a critical subjectAltName", "no RFC 3820, 3.5", altNames(true, dnsName("grid.example.org"))), trust.ProxyExtension),
-		refused(proxy("an issuerAltName", "no RFC 3820, 3.2", extension(std(18), false, tlv(tagSeq, dnsName("grid.example.org")))), trust.ProxyExtension),
+		refused(proxy("a subjectAltName", "no RFC 3820, 3.5", altNames(false, dnsName("grid.example.org"))),
+			trust.ProxyExtension),
+		refused(proxy("a critical subjectAltName", "no RFC 3820, 3.5", altNames(true, dnsName("grid.example.org"))),
+			trust.ProxyExtension),
+		refused(proxy("an issuerAltName", "no RFC 3820, 3.2",
+			extension(std(18), false, tlv(tagSeq, dnsName("grid.example.org")))), trust.ProxyExtension),
 		refused(good("legacy proxy with a subjectAltName", "", func(b *bench) *holder {
 			return b.legacy(b.user(), "proxy", having(altNames(false, dnsName("grid.example.org"))))
 		}), trust.ProxyExtension),
-		user("a subjectAltName", "ok RFC 5280, 4.2.1.6", altNames(false, dnsName("grid.example.org"), mailbox("jane@example.org"))),
+		user("a subjectAltName", "ok RFC 5280, 4.2.1.6",
+			altNames(false, dnsName("grid.example.org"), mailbox("jane@example.org"))),
 		user("a critical subjectAltName", "ok RFC 5280, 4.2.1.6", altNames(true, dnsName("grid.example.org"))),
-		user("an issuerAltName", "ok RFC 5280, 4.2.1.7", extension(std(18), false, tlv(tagSeq, dnsName("ca.example.org")))),
+		user("an issuerAltName", "ok RFC 5280, 4.2.1.7",
+			extension(std(18), false, tlv(tagSeq, dnsName("ca.example.org")))),
 		user("certificate policies", "ok RFC 5280, 4.2.1.4", extension(std(32), false, policies)),
 		user("critical certificate policies", "ok RFC 5280, 4.2.1.4", extension(std(32), true, policies)),
 		user("CRL distribution points", "ok RFC 5280, 4.2.1.13", extension(std(31), false, points)),
-		refused(user("critical CRL distribution points", "", extension(std(31), true, points)), trust.CriticalExtension),
+		refused(user("critical CRL distribution points", "", extension(std(31), true, points)),
+			trust.CriticalExtension),
 		user("another authority key identifier", "ok RFC 5280, 4.2.1.1", extension(std(35), false, keyIDOf)),
 		proxy("another authority key identifier", "ok RFC 5280, 4.2.1.1", extension(std(35), false, keyIDOf)),
-		user("a Netscape certificate type", "ok RFC 5280, 4.2", extension(asn1.ObjectIdentifier{2, 16, 840, 1, 113730, 1, 1}, false, tlv(tagBits, []byte{4, 0xb0}))),
+		user("a Netscape certificate type", "ok RFC 5280, 4.2",
+			extension(asn1.ObjectIdentifier{2, 16, 840, 1, 113730, 1, 1}, false, tlv(tagBits, []byte{4, 0xb0}))),
 		ca("critical inhibitAnyPolicy", "ok RFC 5280, 4.2.1.14", extension(std(54), true, derInt(0))),
 		ca("policy mappings", "ok RFC 5280, 4.2.1.5", extension(std(33), true, tlv(tagSeq, tlv(tagSeq,
 			derOID(asn1.ObjectIdentifier{1, 2, 3, 4}), derOID(asn1.ObjectIdentifier{1, 2, 3, 5}))))),
-		ca("policy constraints that inhibit mappings", "ok RFC 5280, 4.2.1.11", extension(std(36), true, tlv(tagSeq, taggedString(1, []byte{0})))),
-		refused(ca("policy constraints that require a policy", "no RFC 5280, 6.1.5 (g)", extension(std(36), true, tlv(tagSeq, taggedString(0, []byte{0})))), trust.CriticalExtension),
+		ca("policy constraints that inhibit mappings", "ok RFC 5280, 4.2.1.11",
+			extension(std(36), true, tlv(tagSeq, taggedString(1, []byte{0})))),
+		refused(ca("policy constraints that require a policy", "no RFC 5280, 6.1.5 (g)",
+			extension(std(36), true, tlv(tagSeq, taggedString(0, []byte{0})))), trust.CriticalExtension),
 		proxy("an attribute certificate that is none", "ok RFC 5280, 4.2", extension(ac, false, []byte("garbage"))),
 		proxy("an empty attribute certificate", "ok RFC 5280, 4.2", extension(ac, false, nil)),
-		proxy("attribute certificates, no AC in them", "ok RFC 5280, 4.2", extension(ac, false, tlv(tagSeq, tlv(tagSeq)))),
-		refused(proxy("critical attribute certificates", unknown, extension(ac, true, tlv(tagSeq, tlv(tagSeq)))), trust.CriticalExtension),
+		proxy("attribute certificates, no AC in them", "ok RFC 5280, 4.2",
+			extension(ac, false, tlv(tagSeq, tlv(tagSeq)))),
+		refused(proxy("critical attribute certificates", unknown, extension(ac, true, tlv(tagSeq, tlv(tagSeq)))),
+			trust.CriticalExtension),
 	}
 }
 
@@ -190,9 +220,10 @@ func fileRows() []row {
 		good("user before the proxy above", func(_ *bench, h *holder) []byte {
 			return slices.Concat(h.pem(), key(h), h.above.above.pem(), h.above.pem())
 		}),
-		noted("the key says which certificate is the leaf", good("user first, proxy last", func(_ *bench, h *holder) []byte {
-			return slices.Concat(h.above.above.pem(), h.above.pem(), h.pem(), key(h))
-		})),
+		noted("the key says which certificate is the leaf",
+			good("user first, proxy last", func(_ *bench, h *holder) []byte {
+				return slices.Concat(h.above.above.pem(), h.above.pem(), h.pem(), key(h))
+			})),
 		good("user twice", func(_ *bench, h *holder) []byte { return append(h.file(), h.above.above.pem()...) }),
 		good("proxy twice", func(_ *bench, h *holder) []byte { return append(h.file(), h.pem()...) }),
 		good("root before the user", func(b *bench, h *holder) []byte {
@@ -201,14 +232,19 @@ func fileRows() []row {
 		good("somebody else's certificate in it", func(b *bench, h *holder) []byte {
 			return append(h.file(), b.user(named(dn(ECUserName))).pem()...)
 		}),
-		good("CRLF line ends", func(_ *bench, h *holder) []byte { return bytes.ReplaceAll(h.file(), []byte("\n"), []byte("\r\n")) }),
+		good("CRLF line ends", func(_ *bench, h *holder) []byte {
+			return bytes.ReplaceAll(h.file(), []byte("\n"), []byte("\r\n"))
+		}),
 		good("text between the blocks", func(_ *bench, h *holder) []byte {
 			return bytes.ReplaceAll(h.file(), []byte("-----BEGIN"), []byte("subject=/O=Grid\nissuer : x\n\n-----BEGIN"))
 		}),
 		good("Bag Attributes", func(_ *bench, h *holder) []byte {
-			return bytes.ReplaceAll(h.file(), []byte("-----BEGIN"), []byte("Bag Attributes\n    localKeyID: 01 00\n-----BEGIN"))
+			return bytes.ReplaceAll(h.file(), []byte("-----BEGIN"),
+				[]byte("Bag Attributes\n    localKeyID: 01 00\n-----BEGIN"))
 		}),
-		good("blanks after the lines", func(_ *bench, h *holder) []byte { return bytes.ReplaceAll(h.file(), []byte("\n"), []byte("  \n")) }),
+		good("blanks after the lines", func(_ *bench, h *holder) []byte {
+			return bytes.ReplaceAll(h.file(), []byte("\n"), []byte("  \n"))
+		}),
 		good("lines of 76", func(_ *bench, h *holder) []byte { return wide(h.file()) }),
 		good("no newline at the end", func(_ *bench, h *holder) []byte { return bytes.TrimSpace(h.file()) }),
 		good("PKCS#8 key", func(_ *bench, h *holder) []byte {
@@ -221,23 +257,32 @@ func fileRows() []row {
 			return append(h.file(), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: b.ca().der})...)
 		}),
 		noted("none of the others was asked", good("PKCS#12", func(b *bench, h *holder) []byte { return b.pkcs12(h) })),
-		bad("user left out", trust.UnknownCA, func(_ *bench, h *holder) []byte { return slices.Concat(h.pem(), key(h), h.above.pem()) }),
-		bad("proxy above left out", trust.NameChaining, func(_ *bench, h *holder) []byte { return slices.Concat(h.pem(), key(h), h.above.above.pem()) }),
+		bad("user left out", trust.UnknownCA, func(_ *bench, h *holder) []byte {
+			return slices.Concat(h.pem(), key(h), h.above.pem())
+		}),
+		bad("proxy above left out", trust.NameChaining, func(_ *bench, h *holder) []byte {
+			return slices.Concat(h.pem(), key(h), h.above.above.pem())
+		}),
 		bad("another's key", Unreadable, func(b *bench, h *holder) []byte {
 			return slices.Concat(h.pem(), keyPEM(keyOf("rsa2048", "somebody")), h.above.pem(), h.above.above.pem())
 		}),
 		bad("no certificate", Unreadable, func(_ *bench, h *holder) []byte { return key(h) }),
 		bad("empty", Unreadable, func(*bench, *holder) []byte { return []byte{} }),
-		bad("a certificate cut off", Unreadable, func(_ *bench, h *holder) []byte { return slices.Concat(h.pem()[:400], key(h)) }),
-		noted("what follows is part of nothing", bad("bytes after a certificate", Unreadable, func(_ *bench, h *holder) []byte {
-			longer := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: append(slices.Clone(h.der), 0)})
-			return slices.Concat(longer, key(h), h.above.pem(), h.above.above.pem())
-		})),
-		{name: "files/serial of the key's certificate changed", twin: "names/proxy", code: trust.BadSignature, make: func(b *bench) *holder {
-			leaf := b.proxy(b.user(), having(extension(gsi.OIDProxyCertInfo, true, info(gsi.OIDLimited))), withSerial(big.NewInt(0x01020304)))
-			leaf.der = bytes.Replace(leaf.der, []byte{1, 2, 3, 4}, []byte{1, 2, 3, 5}, 1)
-			return leaf
-		}},
+		bad("a certificate cut off", Unreadable, func(_ *bench, h *holder) []byte {
+			return slices.Concat(h.pem()[:400], key(h))
+		}),
+		noted("what follows is part of nothing", bad("bytes after a certificate", Unreadable,
+			func(_ *bench, h *holder) []byte {
+				longer := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: append(slices.Clone(h.der), 0)})
+				return slices.Concat(longer, key(h), h.above.pem(), h.above.above.pem())
+			})),
+		{name: "files/serial of the key's certificate changed", twin: "names/proxy", code: trust.BadSignature,
+			make: func(b *bench) *holder {
+				leaf := b.proxy(b.user(), having(extension(gsi.OIDProxyCertInfo, true, info(gsi.OIDLimited))),
+					withSerial(big.NewInt(0x01020304)))
+				leaf.der = bytes.Replace(leaf.der, []byte{1, 2, 3, 4}, []byte{1, 2, 3, 5}, 1)
+				return leaf
+			}},
 	}
 }
 

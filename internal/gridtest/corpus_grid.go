@@ -18,7 +18,8 @@ func Grid(dir string, n, revoked int, now time.Time) ([]*gsi.Credential, error) 
 	b.fail(os.MkdirAll(dir, 0o755))
 	var users []*gsi.Credential
 	for i := range n {
-		ca := b.authority(fmt.Sprintf("/O=Grid/OU=gsigw test/CN=CA %d", i), withKey(keyOf("p256", fmt.Sprintf("CA %d", i))))
+		ca := b.authority(fmt.Sprintf("/O=Grid/OU=gsigw test/CN=CA %d", i),
+			withKey(keyOf("p256", fmt.Sprintf("CA %d", i))))
 		b.trusted(ca)
 		b.crl(ca, crl{entries: manyRevoked(revoked, now)})
 		user := b.userOf(ca, withKey(keyOf("p256", "user of the grid")))

@@ -21,11 +21,12 @@ func nameRows() []row {
 		{name: "names/proxy", rfc: "ok RFC 3820, 3.4", make: func(b *bench) *holder { return b.proxy(b.user()) }},
 	}
 	for what, name := range map[string][]byte{
-		"email":                      in(attr{oidCN, tagUTF8, "Jane"}, attr{oidEmail, tagIA5, "jane@example.org"}),
-		"email as UTF8String":        in(attr{oidCN, tagUTF8, "Jane"}, attr{oidEmail, tagUTF8, "jane@example.org"}),
-		"UID":                        in(attr{oidUID, tagUTF8, "jane"}, attr{oidCN, tagUTF8, "Jane"}),
-		"DC":                         in(attr{oidDC, tagIA5, "example"}, attr{oidCN, tagUTF8, "Jane"}),
-		"unknown attribute":          in(attr{asn1.ObjectIdentifier{1, 2, 3, 4, 5}, tagUTF8, "x"}, attr{oidCN, tagUTF8, "Jane"}),
+		"email":               in(attr{oidCN, tagUTF8, "Jane"}, attr{oidEmail, tagIA5, "jane@example.org"}),
+		"email as UTF8String": in(attr{oidCN, tagUTF8, "Jane"}, attr{oidEmail, tagUTF8, "jane@example.org"}),
+		"UID":                 in(attr{oidUID, tagUTF8, "jane"}, attr{oidCN, tagUTF8, "Jane"}),
+		"DC":                  in(attr{oidDC, tagIA5, "example"}, attr{oidCN, tagUTF8, "Jane"}),
+		"unknown attribute": in(attr{asn1.ObjectIdentifier{1, 2, 3, 4, 5}, tagUTF8, "x"},
+			attr{oidCN, tagUTF8, "Jane"}),
 		"two CNs":                    in(attr{oidCN, tagUTF8, "Jane"}, attr{oidCN, tagUTF8, "12345"}),
 		"no CN":                      in(attr{oidOU, tagUTF8, "robots"}),
 		"service":                    in(attr{oidCN, tagUTF8, "host/grid.example.org"}),
@@ -56,12 +57,18 @@ func subjectRows() []row {
 			make: func(b *bench) *holder { user := b.user(); return b.proxy(user, named(subject(user))) }}
 	}
 	return []row{
-		bad("with an OU more", func(h *holder) []byte { return below(h.subject, tlv(tagSet, attr{oidOU, tagUTF8, "4711"}.der())) }),
+		bad("with an OU more", func(h *holder) []byte {
+			return below(h.subject,
+				tlv(tagSet, attr{oidOU, tagUTF8, "4711"}.der()))
+		}),
 		bad("with two CNs more", func(h *holder) []byte { return below(h.subject, cn("1"), cn("2")) }),
 		bad("with CN and UID in one RDN", func(h *holder) []byte {
 			return below(h.subject, tlv(tagSet, attr{oidCN, tagUTF8, "1"}.der(), attr{oidUID, tagUTF8, "1"}.der()))
 		}),
-		bad("with the CN before", func(*holder) []byte { return below(tlv(tagSeq), append([][]byte{cn("1")}, setsOf(dn(UserName))...)...) }),
+		bad("with the CN before", func(*holder) []byte {
+			return below(tlv(tagSeq),
+				append([][]byte{cn("1")}, setsOf(dn(UserName))...)...)
+		}),
 		bad("with RDNs in another order", func(*holder) []byte {
 			sets := setsOf(dn(UserName))
 			slices.Reverse(sets)
@@ -71,7 +78,8 @@ func subjectRows() []row {
 		bad("with one RDN less", func(*holder) []byte { return below(dn("/O=Grid/OU=gsigw test"), cn("1")) }),
 		bad("with an empty name", func(*holder) []byte { return tlv(tagSeq) }),
 		bad("with a CN alone", func(*holder) []byte { return below(tlv(tagSeq), cn("1")) }),
-		{name: "names/proxy with its issuer's name", twin: "names/proxy", rfc: "no RFC 3820, 3.4", code: trust.ProxySubject,
+		{name: "names/proxy with its issuer's name", twin: "names/proxy", rfc: "no RFC 3820, 3.4",
+			code: trust.ProxySubject,
 			make: func(b *bench) *holder { user := b.user(); return b.proxy(user, named(user.subject)) }},
 		{name: "names/proxy with an empty CN", make: func(b *bench) *holder {
 			user := b.user()
@@ -89,14 +97,17 @@ func subjectRows() []row {
 			user := b.user()
 			return b.proxy(user, named(below(user.subject, cn("limited proxy"))))
 		}},
-		{name: "names/proxy of somebody else's user", twin: "names/proxy", rfc: "no RFC 3820, 4.1.3", code: trust.NameChaining,
+		{name: "names/proxy of somebody else's user", twin: "names/proxy", rfc: "no RFC 3820, 4.1.3",
+			code: trust.NameChaining,
 			make: func(b *bench) *holder {
 				other := b.user(named(dn(ECUserName)))
 				return b.proxy(b.user(), issuedBy(other.subject), named(below(other.subject, cn("1"))))
 			}},
-		{name: "names/user with an empty name", twin: "names/user", code: trust.NoName, why: "it would speak for nobody",
+		{name: "names/user with an empty name", twin: "names/user", code: trust.NoName,
+			why:  "it would speak for nobody",
 			make: func(b *bench) *holder { return b.user(named(tlv(tagSeq))) }},
-		{name: "names/proxy of a user with an empty name", twin: "names/proxy", rfc: "no RFC 3820, 3.1", code: trust.NoName,
+		{name: "names/proxy of a user with an empty name", twin: "names/proxy", rfc: "no RFC 3820, 3.1",
+			code: trust.NoName,
 			make: func(b *bench) *holder { return b.proxy(b.user(named(tlv(tagSeq)))) }},
 	}
 }
@@ -122,22 +133,28 @@ func stringRows() []row {
 	}{{"PrintableString", tagPrintable, ""}, {"T61String", tagT61, ""}, {"IA5String", tagIA5, ""},
 		{"BMPString", tagBMP, "OpenSSL's one-line form, which signing policies are about, writes UTF-16 in hexadecimal"}} {
 		rows = append(rows,
-			row{name: "strings/names all in " + s.name, rfc: rfcNames, code: codeIf(s.tag == tagBMP, trust.SigningPolicy), why: s.why, make: func(b *bench) *holder {
-				b.own(named(retag(dn(CAName), s.tag)))
-				return b.proxy(b.user(named(retag(dn(UserName), s.tag))))
-			}},
-			row{name: "strings/CA in UTF8String, user's issuer in " + s.name, rfc: rfcNames, make: func(b *bench) *holder {
-				return b.proxy(b.user(issuedBy(retag(dn(CAName), s.tag))))
-			}},
-			row{name: "strings/user in UTF8String, proxy's issuer in " + s.name, rfc: rfcNames, make: func(b *bench) *holder {
-				return b.proxy(b.user(), issuedBy(retag(dn(UserName), s.tag)))
-			}},
-			row{name: "strings/user in UTF8String, proxy's subject in " + s.name, rfc: rfcNames, make: func(b *bench) *holder {
-				return b.proxy(b.user(), named(below(retag(dn(UserName), s.tag), cn("4711"))))
-			}},
+			row{name: "strings/names all in " + s.name, rfc: rfcNames,
+				code: codeIf(s.tag == tagBMP, trust.SigningPolicy), why: s.why,
+				make: func(b *bench) *holder {
+					b.own(named(retag(dn(CAName), s.tag)))
+					return b.proxy(b.user(named(retag(dn(UserName), s.tag))))
+				}},
+			row{name: "strings/CA in UTF8String, user's issuer in " + s.name, rfc: rfcNames,
+				make: func(b *bench) *holder {
+					return b.proxy(b.user(issuedBy(retag(dn(CAName), s.tag))))
+				}},
+			row{name: "strings/user in UTF8String, proxy's issuer in " + s.name, rfc: rfcNames,
+				make: func(b *bench) *holder {
+					return b.proxy(b.user(), issuedBy(retag(dn(UserName), s.tag)))
+				}},
+			row{name: "strings/user in UTF8String, proxy's subject in " + s.name, rfc: rfcNames,
+				make: func(b *bench) *holder {
+					return b.proxy(b.user(), named(below(retag(dn(UserName), s.tag), cn("4711"))))
+				}},
 			row{name: "strings/proxy's CN in " + s.name, rfc: rfcNames, make: func(b *bench) *holder {
 				user := b.user()
-				return b.proxy(user, named(below(user.subject, tlv(tagSet, attr{oidCN, s.tag, encoded(s.tag, "4711")}.der()))))
+				return b.proxy(user, named(below(user.subject,
+					tlv(tagSet, attr{oidCN, s.tag, encoded(s.tag, "4711")}.der()))))
 			}})
 	}
 	return append(rows,
@@ -153,15 +170,21 @@ func stringRows() []row {
 		row{name: "strings/user's issuer with two spaces for one", rfc: rfcNames, make: func(b *bench) *holder {
 			return b.proxy(b.user(issuedBy(dn(strings.ReplaceAll(CAName, "Test ", "Test  ")))))
 		}},
-		row{name: "strings/legacy proxy's subject in PrintableString", code: trust.NotCA, why: "legacy proxies are known by their name, byte by byte", make: func(b *bench) *holder {
-			return b.legacy(b.user(), "proxy", named(below(retag(dn(UserName), tagPrintable), cn("proxy"))))
-		}},
-		row{name: "strings/at sign in a PrintableString", twin: "names/user with email", rfc: "no RFC 5280, 4.1.2.4", code: Unreadable, make: func(b *bench) *holder {
-			return b.proxy(b.user(named(in(attr{oidCN, tagPrintable, "jane@example.org"}))))
-		}},
-		row{name: "strings/UTF8String that is not UTF-8", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.4", code: Unreadable, make: func(b *bench) *holder {
-			return b.proxy(b.user(named(in(attr{oidCN, tagUTF8, "Jos\xe9"}))))
-		}},
+		row{name: "strings/legacy proxy's subject in PrintableString", code: trust.NotCA,
+			why: "legacy proxies are known by their name, byte by byte",
+			make: func(b *bench) *holder {
+				return b.legacy(b.user(), "proxy", named(below(retag(dn(UserName), tagPrintable), cn("proxy"))))
+			}},
+		row{name: "strings/at sign in a PrintableString", twin: "names/user with email", rfc: "no RFC 5280, 4.1.2.4",
+			code: Unreadable,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(named(in(attr{oidCN, tagPrintable, "jane@example.org"}))))
+			}},
+		row{name: "strings/UTF8String that is not UTF-8", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.4",
+			code: Unreadable,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(named(in(attr{oidCN, tagUTF8, "Jos\xe9"}))))
+			}},
 		row{name: "strings/NUL in a name", make: func(b *bench) *holder {
 			return b.proxy(b.user(named(in(attr{oidCN, tagUTF8, "Jane\x00Doe"}))))
 		}},
@@ -214,9 +237,11 @@ func mixedRows() []row {
 			return b.anyProxy(above, nil, having(extension(id, true, info(language))))
 		}
 	}
-	kinds := []string{"full RFC", "limited RFC", "independent RFC", "full draft", "limited draft", "legacy", "limited legacy"}
+	kinds := []string{"full RFC", "limited RFC", "independent RFC", "full draft", "limited draft", "legacy",
+		"limited legacy"}
 	for _, above := range kinds {
-		rows = append(rows, row{name: "mixed/" + above, rfc: rfcOf(above), make: func(b *bench) *holder { return make(above)(b, b.user()) }})
+		rows = append(rows, row{name: "mixed/" + above, rfc: rfcOf(above),
+			make: func(b *bench) *holder { return make(above)(b, b.user()) }})
 		for _, under := range kinds {
 			r := row{name: fmt.Sprintf("mixed/%s under %s", under, above), twin: "mixed/" + above, rfc: "",
 				make: func(b *bench) *holder { return make(under)(b, make(above)(b, b.user())) }}
@@ -240,7 +265,8 @@ func mixedRows() []row {
 		}},
 		row{name: "mixed/legacy under another name", twin: "mixed/legacy", rfc: "no RFC 5280, 6.1.4", code: trust.NotCA,
 			make: func(b *bench) *holder { return b.legacy(b.user(), "Proxy of mine") }},
-		row{name: "mixed/legacy called Proxy", twin: "mixed/legacy", code: trust.NotCA, why: "GT2 calls them proxy and limited proxy",
+		row{name: "mixed/legacy called Proxy", twin: "mixed/legacy", code: trust.NotCA,
+			why:  "GT2 calls them proxy and limited proxy",
 			make: func(b *bench) *holder { return b.legacy(b.user(), "Proxy") }},
 		row{name: "mixed/legacy below a user without keyUsage", make: func(b *bench) *holder {
 			return b.legacy(b.user(without(idKeyUsage)), "proxy", without(idKeyUsage))
@@ -253,7 +279,8 @@ func mixedRows() []row {
 
 const oldProxies = "delegation in GT2 and GT3 makes them, and the gatekeeper takes them; openssl knows none, verify-proxy-tool one"
 
-var languages = map[string]asn1.ObjectIdentifier{"full": gsi.OIDInheritAll, "limited": gsi.OIDLimited, "independent": gsi.OIDIndependent}
+var languages = map[string]asn1.ObjectIdentifier{"full": gsi.OIDInheritAll, "limited": gsi.OIDLimited,
+	"independent": gsi.OIDIndependent}
 
 func family(kind string) string { return kind[strings.LastIndexByte(kind, ' ')+1:] }
 

@@ -30,35 +30,59 @@ func usageRows() []row {
 		return row{name: "usage/" + what, rfc: "ok RFC 3820, 3.6", make: make}
 	}
 	bad := func(what string, make func(*bench) *holder) row {
-		return row{name: "usage/" + what, twin: "names/proxy", rfc: "no RFC 3820, 3.6", code: trust.KeyUsage, make: make}
+		return row{name: "usage/" + what, twin: "names/proxy", rfc: "no RFC 3820, 3.6", code: trust.KeyUsage,
+			make: make}
 	}
 	optional := func(e pkix.Extension) pkix.Extension { e.Critical = false; return e }
 	return []row{
 		good("user with nonRepudiation", func(b *bench) *holder {
 			return b.proxy(b.user(having(usage(digitalSignature, nonRepudiation, keyEncipherment))))
 		}),
-		good("user with digitalSignature alone", func(b *bench) *holder { return b.proxy(b.user(having(usage(digitalSignature)))) }),
+		good("user with digitalSignature alone", func(b *bench) *holder {
+			return b.proxy(b.user(having(usage(digitalSignature))))
+		}),
 		good("user without keyUsage", func(b *bench) *holder { return b.proxy(b.user(without(idKeyUsage))) }),
 		good("user whose keyUsage is not critical", func(b *bench) *holder {
 			return b.proxy(b.user(having(optional(usage(digitalSignature, keyEncipherment)))))
 		}),
-		good("neither has keyUsage", func(b *bench) *holder { return b.proxy(b.user(without(idKeyUsage)), without(idKeyUsage)) }),
+		good("neither has keyUsage", func(b *bench) *holder {
+			return b.proxy(b.user(without(idKeyUsage)), without(idKeyUsage))
+		}),
 		good("proxy without keyUsage", func(b *bench) *holder { return b.proxy(b.user(), without(idKeyUsage)) }),
 		good("proxy whose keyUsage is not critical", func(b *bench) *holder {
 			return b.proxy(b.user(), having(optional(usage(digitalSignature, keyEncipherment))))
 		}),
 		good("proxy with usages that its user lacks", func(b *bench) *holder {
-			return b.proxy(b.user(having(usage(digitalSignature))), having(usage(digitalSignature, keyEncipherment, dataEncipherment)))
+			return b.proxy(b.user(having(usage(digitalSignature))),
+				having(usage(digitalSignature, keyEncipherment, dataEncipherment)))
 		}),
-		good("proxy with nonRepudiation", func(b *bench) *holder { return b.proxy(b.user(), having(usage(digitalSignature, nonRepudiation))) }),
-		good("proxy with keyCertSign", func(b *bench) *holder { return b.proxy(b.user(), having(usage(digitalSignature, keyCertSign))) }),
-		good("user with keyCertSign that is no CA", func(b *bench) *holder { return b.proxy(b.user(having(usage(digitalSignature, keyCertSign)))) }),
-		good("last proxy without digitalSignature", func(b *bench) *holder { return b.proxy(b.user(), having(usage(keyEncipherment))) }),
-		good("user without digitalSignature and no proxy", func(b *bench) *holder { return b.user(having(usage(keyEncipherment))) }),
-		bad("user without digitalSignature", func(b *bench) *holder { return b.proxy(b.user(having(usage(keyEncipherment)))) }),
-		bad("user with nonRepudiation alone", func(b *bench) *holder { return b.proxy(b.user(having(usage(nonRepudiation)))) }),
-		bad("user with keyCertSign alone", func(b *bench) *holder { return b.proxy(b.user(having(usage(keyCertSign)))) }),
-		bad("proxy above without digitalSignature", func(b *bench) *holder { return b.proxy(b.proxy(b.user(), having(usage(keyEncipherment)))) }),
+		good("proxy with nonRepudiation", func(b *bench) *holder {
+			return b.proxy(b.user(), having(usage(digitalSignature, nonRepudiation)))
+		}),
+		good("proxy with keyCertSign", func(b *bench) *holder {
+			return b.proxy(b.user(), having(usage(digitalSignature, keyCertSign)))
+		}),
+		good("user with keyCertSign that is no CA", func(b *bench) *holder {
+			return b.proxy(b.user(having(usage(digitalSignature, keyCertSign))))
+		}),
+		good("last proxy without digitalSignature", func(b *bench) *holder {
+			return b.proxy(b.user(), having(usage(keyEncipherment)))
+		}),
+		good("user without digitalSignature and no proxy", func(b *bench) *holder {
+			return b.user(having(usage(keyEncipherment)))
+		}),
+		bad("user without digitalSignature", func(b *bench) *holder {
+			return b.proxy(b.user(having(usage(keyEncipherment))))
+		}),
+		bad("user with nonRepudiation alone", func(b *bench) *holder {
+			return b.proxy(b.user(having(usage(nonRepudiation))))
+		}),
+		bad("user with keyCertSign alone", func(b *bench) *holder {
+			return b.proxy(b.user(having(usage(keyCertSign))))
+		}),
+		bad("proxy above without digitalSignature", func(b *bench) *holder {
+			return b.proxy(b.proxy(b.user(), having(usage(keyEncipherment))))
+		}),
 		bad("proxy above without digitalSignature, not critical", func(b *bench) *holder {
 			return b.proxy(b.proxy(b.user(), having(optional(usage(keyEncipherment)))))
 		}),
@@ -70,11 +94,21 @@ func usageRows() []row {
 			}},
 		{name: "usage/not a BIT STRING", twin: "names/proxy", rfc: "no RFC 5280, 4.2.1.3", code: Unreadable,
 			make: func(b *bench) *holder { return b.proxy(b.user(having(extension(idKeyUsage, true, tlv(tagNull))))) }},
-		good("extended: user for clients", func(b *bench) *holder { return b.proxy(b.user(having(extUsage(false, clientAuth)))) }),
-		good("extended: user for clients, critical", func(b *bench) *holder { return b.proxy(b.user(having(extUsage(true, clientAuth)))) }),
-		good("extended: user for servers", func(b *bench) *holder { return b.proxy(b.user(having(extUsage(false, serverAuth)))) }),
-		good("extended: user for e-mail, critical", func(b *bench) *holder { return b.proxy(b.user(having(extUsage(true, emailProtection)))) }),
-		good("extended: proxy for clients", func(b *bench) *holder { return b.proxy(b.user(), having(extUsage(false, clientAuth))) }),
+		good("extended: user for clients", func(b *bench) *holder {
+			return b.proxy(b.user(having(extUsage(false, clientAuth))))
+		}),
+		good("extended: user for clients, critical", func(b *bench) *holder {
+			return b.proxy(b.user(having(extUsage(true, clientAuth))))
+		}),
+		good("extended: user for servers", func(b *bench) *holder {
+			return b.proxy(b.user(having(extUsage(false, serverAuth))))
+		}),
+		good("extended: user for e-mail, critical", func(b *bench) *holder {
+			return b.proxy(b.user(having(extUsage(true, emailProtection))))
+		}),
+		good("extended: proxy for clients", func(b *bench) *holder {
+			return b.proxy(b.user(), having(extUsage(false, clientAuth)))
+		}),
 		good("extended: proxy for what its user is not", func(b *bench) *holder {
 			return b.proxy(b.user(having(extUsage(false, clientAuth))), having(extUsage(false, codeSigning)))
 		}),
@@ -89,9 +123,14 @@ func timeRows() []row {
 		code trust.Code
 	}
 	bad := []when{
-		{"expired", func(n time.Time) (time.Time, time.Time) { return n.AddDate(-2, 0, 0), n.Add(-time.Hour) }, trust.Expired},
-		{"not valid yet", func(n time.Time) (time.Time, time.Time) { return n.Add(time.Hour), n.AddDate(1, 0, 0) }, trust.NotYetValid},
-		{"ends before it starts", func(n time.Time) (time.Time, time.Time) { return n.Add(time.Hour), n.Add(-time.Hour) }, trust.Expired},
+		{"expired", func(n time.Time) (time.Time, time.Time) { return n.AddDate(-2, 0, 0), n.Add(-time.Hour) },
+			trust.Expired},
+		{"not valid yet", func(n time.Time) (time.Time, time.Time) { return n.Add(time.Hour), n.AddDate(1, 0, 0) },
+			trust.NotYetValid},
+		{"ends before it starts", func(n time.Time) (time.Time, time.Time) {
+			return n.Add(time.Hour),
+				n.Add(-time.Hour)
+		}, trust.Expired},
 	}
 	var rows []row
 	for _, w := range bad {
@@ -108,13 +147,15 @@ func timeRows() []row {
 			"root":         func(b *bench) *holder { b.own(dates(b)); return b.proxy(b.user()) },
 			"legacy proxy": func(b *bench) *holder { return b.legacy(b.user(), "proxy", dates(b)) },
 		} {
-			twin := map[string]string{"user": "names/user", "proxy": "names/proxy", "proxy above": "paths/2 proxies", "user above": "names/proxy",
+			twin := map[string]string{"user": "names/user", "proxy": "names/proxy", "proxy above": "paths/2 proxies",
+				"user above": "names/proxy",
 				"CA between": "ca/below another", "root": "names/proxy", "legacy proxy": "mixed/legacy"}[who]
 			rfc := "no RFC 5280, 6.1.3"
 			if who == "root" || who == "legacy proxy" {
 				rfc = ""
 			}
-			rows = append(rows, row{name: fmt.Sprintf("times/%s %s", who, w.what), twin: twin, rfc: rfc, code: w.code, make: make})
+			rows = append(rows, row{name: fmt.Sprintf("times/%s %s", who, w.what), twin: twin, rfc: rfc, code: w.code,
+				make: make})
 		}
 	}
 	return append(sortedByName(rows), oddTimes()...)
@@ -151,22 +192,35 @@ func oddTimes() []row {
 			b.own(valid(time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), b.now.AddDate(1, 0, 0)))
 			return b.proxy(b.user())
 		}),
-		{name: "times/UTCTime meant for 2060", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5", code: trust.Expired, make: func(b *bench) *holder {
-			return b.proxy(b.user(func(c *cert) { c.notAfter = utcTime(time.Date(2060, 1, 1, 0, 0, 0, 0, time.UTC)) }))
-		}},
-		{name: "times/UTCTime without seconds", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5.1", code: trust.Malformed, make: func(b *bench) *holder {
-			return b.proxy(b.user(func(c *cert) { c.notAfter = tlv(tagUTCTime, []byte(b.now.AddDate(1, 0, 0).Format("0601021504Z"))) }))
-		}},
-		{name: "times/UTCTime with an offset", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5.1", code: trust.Malformed, make: func(b *bench) *holder {
-			return b.proxy(b.user(func(c *cert) {
-				c.notAfter = tlv(tagUTCTime, []byte(b.now.AddDate(1, 0, 0).Format("060102150405")+"+0100"))
-			}))
-		}},
-		{name: "times/GeneralizedTime with a fraction", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5.2", code: Unreadable, make: func(b *bench) *holder {
-			return b.proxy(b.user(func(c *cert) {
-				c.notAfter = tlv(tagGeneralTime, []byte(b.now.AddDate(1, 0, 0).Format("20060102150405")+".5Z"))
-			}))
-		}},
+		{name: "times/UTCTime meant for 2060", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5", code: trust.Expired,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(func(c *cert) {
+					c.notAfter = utcTime(time.Date(2060, 1, 1, 0, 0, 0, 0,
+						time.UTC))
+				}))
+			}},
+		{name: "times/UTCTime without seconds", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5.1",
+			code: trust.Malformed,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(func(c *cert) {
+					c.notAfter = tlv(tagUTCTime,
+						[]byte(b.now.AddDate(1, 0, 0).Format("0601021504Z")))
+				}))
+			}},
+		{name: "times/UTCTime with an offset", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5.1",
+			code: trust.Malformed,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(func(c *cert) {
+					c.notAfter = tlv(tagUTCTime, []byte(b.now.AddDate(1, 0, 0).Format("060102150405")+"+0100"))
+				}))
+			}},
+		{name: "times/GeneralizedTime with a fraction", twin: "names/proxy", rfc: "no RFC 5280, 4.1.2.5.2",
+			code: Unreadable,
+			make: func(b *bench) *holder {
+				return b.proxy(b.user(func(c *cert) {
+					c.notAfter = tlv(tagGeneralTime, []byte(b.now.AddDate(1, 0, 0).Format("20060102150405")+".5Z"))
+				}))
+			}},
 	}
 }
 
@@ -185,12 +239,17 @@ func serialRows() []row {
 		{"of 30 octets", new(big.Int).Lsh(big.NewInt(1), 238), "", ""},
 	} {
 		rows = append(rows,
-			row{name: "serials/user's " + s.name, rfc: s.rfc, code: s.code, make: func(b *bench) *holder { return b.proxy(b.user(withSerial(s.n))) }},
-			row{name: "serials/proxy's " + s.name, rfc: s.rfc, code: s.code, make: func(b *bench) *holder { return b.proxy(b.user(), withSerial(s.n)) }},
-			row{name: "serials/root's " + s.name, rfc: s.rfc, code: s.code, make: func(b *bench) *holder { b.own(withSerial(s.n)); return b.proxy(b.user()) }})
+			row{name: "serials/user's " + s.name, rfc: s.rfc, code: s.code,
+				make: func(b *bench) *holder { return b.proxy(b.user(withSerial(s.n))) }},
+			row{name: "serials/proxy's " + s.name, rfc: s.rfc, code: s.code,
+				make: func(b *bench) *holder { return b.proxy(b.user(), withSerial(s.n)) }},
+			row{name: "serials/root's " + s.name, rfc: s.rfc, code: s.code,
+				make: func(b *bench) *holder { b.own(withSerial(s.n)); return b.proxy(b.user()) }})
 	}
-	return append(rows, row{name: "serials/proxy's is its user's", rfc: "ok RFC 3820, 3.3", make: func(b *bench) *holder {
-		user := b.user()
-		return b.proxy(user, withSerial(user.serial), having(extension(gsi.OIDProxyCertInfo, true, info(gsi.OIDInheritAll))))
-	}})
+	return append(rows, row{name: "serials/proxy's is its user's", rfc: "ok RFC 3820, 3.3",
+		make: func(b *bench) *holder {
+			user := b.user()
+			return b.proxy(user, withSerial(user.serial),
+				having(extension(gsi.OIDProxyCertInfo, true, info(gsi.OIDInheritAll))))
+		}})
 }
