@@ -67,6 +67,21 @@ func TestVerify_EveryByteIsUnderTheSignature(t *testing.T) {
 	}
 }
 
+func TestParseAC_RefusesHalfAKeyIdentifier(t *testing.T) {
+	g := newGrid(t)
+	issuer := gridtest.Wrap(0xa1, gridtest.DirectoryName(g.CA.Cert.RawSubject))
+	for name, value := range map[string][]byte{
+		"issuer without serial": gridtest.Wrap(0x30, issuer), "serial without issuer": {0x30, 3, 0x82, 1, 1}, "an empty key": {0x30, 2, 0x80, 0},
+		"two names": gridtest.Wrap(0x30, gridtest.Wrap(0xa1, issuer[2:], issuer[2:]), []byte{0x82, 1, 1}), "more": {0x30, 5, 0x80, 1, 1, 5, 0},
+	} {
+		ac := g.Good()
+		ac.Change = func(p *gridtest.ACParts) { p.Set(pkix.Extension{Id: gridtest.OIDKeyID, Value: value}) }
+		if _, err := voms.ParseAC(gridtest.Must(g.AA.Issue(ac))); err == nil || !strings.Contains(err.Error(), "2.5.29.35: not in DER") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestParseAC_IsBounded(t *testing.T) {
 	g := newGrid(t)
 	many := func(n int, word string) (list []string) {

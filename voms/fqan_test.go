@@ -34,7 +34,7 @@ func TestParseFQAN_RefusesWhatTwoReadersCouldTakeDifferently(t *testing.T) {
 	for _, in := range []string{
 		"", "/", "testvo", "//testvo", "/testvo/", "/testvo//a", "/test vo", "/testvo/é", "/testvo/../atlas", "/.", "/testvo/a=b",
 		"/Role=admin", "/testvo/Role=", "/testvo/Role=a b", "/testvo/Role=a/Role=b", "/testvo/Role=a/sub", "/testvo/role=a", "/testvo/Capability=",
-		"/testvo/Capability=x/Role=admin", "/testvo/Capability=a\x00b", "/testvo\n", "/testvo/Capability=x/Capability=y",
+		"/testvo/Capability=x/Role=admin", "/testvo/Capability=a\x00b", "/testvo/Capability=é", "/testvo\n", "/testvo/Capability=x/Capability=y",
 		"/testvo/" + strings.Repeat("a", 800),
 	} {
 		if f, err := voms.ParseFQAN(in); err == nil {
