@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/x509"
 	"slices"
 	"time"
@@ -79,6 +80,9 @@ func checkNames(chain []*x509.Certificate) error {
 			return refuse(NameChaining, cert, "send the chain leaf first and complete",
 				"names the issuer %s, but is followed by %s", gsi.OneLine(cert.RawIssuer), gsi.OneLine(chain[i+1].RawSubject))
 		}
+		if bytes.Equal(cert.Raw, chain[i+1].Raw) {
+			return refuse(NameChaining, cert, "send each certificate once", "is there twice")
+		}
 	}
 	return nil
 }
@@ -90,8 +94,12 @@ func (w *walk) isRoot(cert *x509.Certificate) bool {
 
 // root finds the root of the directory that signed a certificate; it passes over all that name none, as proxies do.
 func (w *walk) root(cert *x509.Certificate) *x509.Certificate {
-	for _, a := range w.state.byName[w.state.nameKeys[string(cert.RawIssuer)]] {
-		if selfIssued(a.cert) && w.fits(cert, a.cert) {
+	key, known := w.state.nameKeys[string(cert.RawIssuer)]
+	if !known {
+		return nil
+	}
+	for _, a := range w.state.byName[key] {
+		if selfIssued(a.cert) && w.checkValidity(a.cert) == nil && w.checkSignature(cert, a.cert) == nil {
 			return a.cert
 		}
 	}
@@ -106,22 +114,18 @@ func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
 		return nil
 	}
 	best := candidates[0].cert // its signature is checked with all others
-	if len(candidates) > 1 {
-		for _, a := range candidates {
-			if w.checkSignature(cert, a.cert) == nil {
-				best = a.cert
-			}
-			if w.fits(cert, a.cert) {
-				return a.cert
-			}
+	if len(candidates) == 1 {
+		return best
+	}
+	for _, a := range candidates {
+		if w.checkSignature(cert, a.cert) != nil {
+			continue
+		}
+		if best = a.cert; w.checkValidity(best) == nil {
+			return best
 		}
 	}
 	return best
-}
-
-// fits says whether a CA signed a certificate and is valid.
-func (w *walk) fits(cert, ca *x509.Certificate) bool {
-	return w.checkValidity(ca) == nil && w.checkSignature(cert, ca) == nil
 }
 
 func unknownCA(cert *x509.Certificate) error {

@@ -253,6 +253,7 @@ func TestVerify_RefusesChain(t *testing.T) {
 		"the end entity left out":  {rfc.Chain[:1], trust.UnknownCA},
 		"leaf last":                {[]*x509.Certificate{rfc.Chain[1], rfc.Chain[0]}, trust.NameChaining},
 		"somebody else's":          {[]*x509.Certificate{rfc.Chain[0], pki.ECUser.Leaf()}, trust.NameChaining},
+		"a CA in the middle":       {[]*x509.Certificate{rfc.Chain[0], rfc.Chain[1], pki.CA.Cert, pki.CA.Cert}, trust.NameChaining},
 		"a signature changed":      {[]*x509.Certificate{&broken, rfc.Chain[1]}, trust.BadSignature},
 		"too many":                 {append(slices.Clone(four.Chain), pki.CA.Cert), trust.TooLarge},
 		"unknown algorithm":        {[]*x509.Certificate{&unknown, rfc.Chain[1]}, trust.Algorithm},

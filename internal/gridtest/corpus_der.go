@@ -173,7 +173,6 @@ type attr struct {
 func (a attr) der() []byte { return tlv(tagSeq, derOID(a.oid), tlv(a.tag, []byte(a.value))) }
 
 var (
-	oidC     = asn1.ObjectIdentifier{2, 5, 4, 6}
 	oidO     = asn1.ObjectIdentifier{2, 5, 4, 10}
 	oidOU    = asn1.ObjectIdentifier{2, 5, 4, 11}
 	oidCN    = asn1.ObjectIdentifier{2, 5, 4, 3}
