@@ -87,14 +87,27 @@ func checkPolicy(t *testing.T, suffix, content string, code trust.Code) {
 	}
 }
 
-func TestVerify_SaysWhichPolicyCannotBeRead(t *testing.T) {
-	pki := newPKI(t)
-	name := pki.CA.Hashes()[0] + ".namespaces"
-	os.WriteFile(filepath.Join(pki.TrustDir, name), []byte("nonsense"), 0o644)
-	_, err := open(t, pki.TrustDir, trust.Options{}).Verify(pki.User.Chain, now)
-	refused(t, err, trust.SigningPolicy)
-	if !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "cannot be read") {
-		t.Error(err)
+// What cannot be read is named by file and line, when the directory is read and when a chain fails for it.
+func TestVerify_SaysWhichLineOfWhichPolicyCannotBeRead(t *testing.T) {
+	for suffix, content := range map[string]string{
+		".namespaces":     "# all\nTO Issuer SELF \\\n PERMIT Subject \"/O=Grid/.*\"\nnonsense\n",
+		".signing_policy": "access_id_CA X509 '/O=Grid/OU=gsigw test/CN=Test CA'\npos_rights globus CA:sign\n\nnonsense",
+	} {
+		pki := newPKI(t)
+		name := pki.CA.Hashes()[0] + suffix
+		os.WriteFile(filepath.Join(pki.TrustDir, name), []byte(content), 0o644)
+		store := open(t, pki.TrustDir, trust.Options{})
+		problems := store.Problems()
+		if len(problems) != 1 || problems[0].File != name || !strings.HasPrefix(problems[0].Err.Error(), "line 4: ") {
+			t.Error(problems)
+		}
+		_, err := store.Verify(pki.User.Chain, now)
+		refused(t, err, trust.SigningPolicy)
+		for _, word := range []string{name, "line 4", "cannot be read"} {
+			if !strings.Contains(err.Error(), word) {
+				t.Errorf("no %q in: %v", word, err)
+			}
+		}
 	}
 }
 

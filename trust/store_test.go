@@ -2,10 +2,12 @@ package trust_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -50,6 +52,17 @@ func TestReload_ABadFileLeavesTheOthersAndItsOwnOldContent(t *testing.T) {
 	}
 	if _, err := trust.Open(pki.TrustDir, trust.Options{}); err != nil {
 		t.Error("a directory with bad files only does not open:", err)
+	}
+}
+
+func TestProblems_NameTheFileAndTheCertificateInIt(t *testing.T) {
+	pki := newPKI(t)
+	bundle := slices.Concat(must(os.ReadFile(filepath.Join(pki.Dir, "ca.pem"))),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pki.Other.Cert.Raw[:100]}))
+	os.WriteFile(filepath.Join(pki.TrustDir, "bundle.pem"), bundle, 0o644)
+	problems := open(t, pki.TrustDir, trust.Options{}).Problems()
+	if len(problems) != 1 || problems[0].File != "bundle.pem" || !strings.Contains(problems[0].Err.Error(), "certificate 2 of the file") {
+		t.Error(problems)
 	}
 }
 
