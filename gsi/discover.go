@@ -92,7 +92,7 @@ func (p place) discover(o FileOptions) (*File, error) {
 	return nil, &UnusableError{
 		Source: fmt.Sprintf("X509_USER_PROXY, X509_USER_CERT and X509_USER_KEY, %s, ~/.globus", proxy),
 		Reason: errors.New("nothing is there"),
-		Remedy: "make a proxy with grid-proxy-init, or set X509_USER_PROXY",
+		Remedy: "make a proxy with gsigw proxy init, or set X509_USER_PROXY",
 	}
 }
 

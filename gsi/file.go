@@ -179,7 +179,7 @@ func (f *File) Credential(context.Context) (*Credential, error) {
 		return nil, f.problem
 	}
 	if now := f.now(); !now.Before(f.current.NotAfter()) {
-		return nil, f.unusable(expiredReason(f.current), "renew it, for instance with grid-proxy-init")
+		return nil, f.unusable(expiredReason(f.current), "renew it, for instance with gsigw proxy init")
 	}
 	return f.current, nil
 }
@@ -238,9 +238,9 @@ func (f *File) unusable(reason error, remedy string) error {
 func remedy(err error) string {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return "make one with grid-proxy-init, or name another file"
+		return "make one with gsigw proxy init, or name another file"
 	case errors.Is(err, ErrExpired):
-		return "renew it, for instance with grid-proxy-init"
+		return "renew it, for instance with gsigw proxy init"
 	case errors.Is(err, ErrPassphrase):
 		return "give the passphrase that it was locked with"
 	case errors.Is(err, ErrEncryptedKey):

@@ -172,7 +172,7 @@ func TestFile_Refuses(t *testing.T) {
 	}
 	t.Run("nothing there", func(t *testing.T) {
 		_, err := ProxyFile(filepath.Join(t.TempDir(), "proxy"), FileOptions{}).Credential(t.Context())
-		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "grid-proxy-init") {
+		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "gsigw proxy init") {
 			t.Error(err)
 		}
 	})

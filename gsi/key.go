@@ -11,7 +11,7 @@ import (
 )
 
 // ErrEncryptedKey says that a key is locked and no passphrase can be asked for.
-var ErrEncryptedKey = errors.New("gsi: the key is encrypted with a passphrase, and nobody gives one: make a proxy with grid-proxy-init, or write the key in clear (mode 0600) with openssl pkey")
+var ErrEncryptedKey = errors.New("gsi: the key is encrypted with a passphrase, and nobody gives one: make a proxy with gsigw proxy init, or write the key in clear (mode 0600) with openssl pkey")
 
 // ErrPassphrase is what every error of a passphrase is that opens nothing.
 var ErrPassphrase = errors.New("gsi: the passphrase does not fit")

@@ -165,7 +165,7 @@ func remedy(err error) string {
 	if u, ok := errors.AsType[*gsi.UnusableError](err); ok {
 		return u.Remedy
 	}
-	return "renew it, for instance with grid-proxy-init, and see the gateway's log"
+	return "renew it, for instance with gsigw proxy init, and see the gateway's log"
 }
 
 func say(w http.ResponseWriter, status int, lines ...string) {

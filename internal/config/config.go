@@ -102,7 +102,7 @@ type CA struct {
 
 // Credential is one user's: exactly one of Proxy, Cert with Key, PKCS12 and Discover is set.
 type Credential struct {
-	Proxy          Path `yaml:"proxy" doc:"proxy file, as grid-proxy-init writes it, mode 0600"`
+	Proxy          Path `yaml:"proxy" doc:"proxy file, as gsigw proxy init and grid-proxy-init write it, mode 0600"`
 	Cert           Path `yaml:"cert" doc:"certificate, PEM"`
 	Key            Path `yaml:"key" doc:"its private key, PEM, mode 0600"`
 	PKCS12         Path `yaml:"pkcs12" doc:"PKCS#12 file, mode 0600"`

@@ -161,7 +161,7 @@ func (x *exchange) inDate(c *gsi.Credential) error {
 	case c == nil || len(c.Chain) == 0 || c.Key == nil:
 		return &unusable{errors.New("its source gave nothing"), "see the gateway's log"}
 	case !now.Before(c.NotAfter()):
-		return &unusable{fmt.Errorf("it expired at %s", c.NotAfter().UTC().Format(time.RFC3339)), "renew it, for instance with grid-proxy-init"}
+		return &unusable{fmt.Errorf("it expired at %s", c.NotAfter().UTC().Format(time.RFC3339)), "renew it, for instance with gsigw proxy init"}
 	case now.Before(c.NotBefore()):
 		return &unusable{fmt.Errorf("it is valid from %s only", c.NotBefore().UTC().Format(time.RFC3339)), "wait, or set the gateway's clock right"}
 	}

@@ -113,7 +113,7 @@ func securing(in *parcel, err error) error {
 	case errors.Is(err, wssec.ErrEngineSecurity), errors.Is(err, wssec.ErrNoMessageID):
 		return &malformed{reason: plain(err)}
 	case errors.Is(err, wssec.ErrCredentialExpired):
-		return &unusable{err, "renew it, for instance with grid-proxy-init"}
+		return &unusable{err, "renew it, for instance with gsigw proxy init"}
 	}
 	return &unsecurable{err}
 }
