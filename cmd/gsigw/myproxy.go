@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -135,25 +134,12 @@ func (f *myproxyFlags) openTrust() (*trust.Store, error) {
 	if f.store != nil {
 		return f.store, nil
 	}
-	own := ownTrustDir()
-	if _, err := os.Stat(own); err != nil {
-		own = ""
-	}
-	dir, err := trustDir(f.trust, cmp.Or(os.Getenv("X509_CERT_DIR"), own), gridTrustDir)
+	dir, err := trustDir(f.trust)
 	if err != nil {
 		return nil, err
 	}
 	f.store, err = openTrustDir(f.command, dir, trust.Options{})
 	return f.store, err
-}
-
-// ownTrustDir is the user's own trust directory, "" for a user without a home.
-func ownTrustDir() string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(home, ".globus", "certificates")
 }
 
 // caller is the user's credential: the one that grid tools find or, where that cannot be used, the one that proxies are

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,8 +45,8 @@ first line of standard input. A proxy can be made of a proxy too: name it as --c
 that of --vomses, VOMS_USERCONF or X509_VOMSES, or else ~/.voms/vomses, ~/.glite/vomses and /etc/vomses. What a server
 gives is believed later by those whose vomsdir names it.
 
-Before it is written the proxy is verified against the trust directory, --certdir, X509_CERT_DIR or
-` + gridTrustDir + `, and its attributes against the vomsdir, --vomsdir, X509_VOMS_DIR or
+Before it is written the proxy is verified against the trust directory, --certdir, X509_CERT_DIR,
+~/.globus/certificates or ` + gridTrustDir + `, and its attributes against the vomsdir, --vomsdir, X509_VOMS_DIR or
 ` + gridVOMSDir + `, where there are such. What is wrong is a warning, and an error with --verify; --failonwarn
 makes every warning an error, and then nothing is written.`,
 		Example: `  gsigw proxy init
@@ -148,7 +147,7 @@ func (f *initFlags) maker(c *cobra.Command) (*maker, error) {
 // openTrust opens the trust directory and the vomsdir if they are there: without them a proxy can be made, and not be
 // verified.
 func (m *maker) openTrust(c *cobra.Command, certdir, vomsdir string, needed bool) error {
-	dir, err := trustDir(certdir, os.Getenv("X509_CERT_DIR"), gridTrustDir)
+	dir, err := trustDir(certdir)
 	if !needed && certdir == "" && (err != nil || !isThere(dir)) {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,12 +10,6 @@ import (
 	"gsigw/gsi"
 	"gsigw/trust"
 	"gsigw/voms"
-)
-
-// Where the grid keeps whom it trusts, where no flag or variable says otherwise.
-const (
-	gridTrustDir = "/etc/grid-security/certificates"
-	gridVOMSDir  = "/etc/grid-security/vomsdir"
 )
 
 type proxyVerifyFlags struct {
@@ -45,8 +38,8 @@ names. One that is refused is named in a warning, and its groups and roles are l
 the exit code stays 0. With --require-voms it is 1 unless all are believed and there is one; with --fqan it is 1
 unless this group or role is believed.
 
-Without --trust the directory is the one that X509_CERT_DIR names, or ` + gridTrustDir + `; without
---vomsdir, X509_VOMS_DIR or ` + gridVOMSDir + `.
+Without --trust the directory is the one that X509_CERT_DIR names, ~/.globus/certificates, or
+` + gridTrustDir + `; without --vomsdir, X509_VOMS_DIR or ` + gridVOMSDir + `.
 
 With --json there is one object on stdout whatever the file holds: with "valid": true and the facts, or with
 "valid": false, code, certificate, reason and remedy. A file that holds no chain has the code malformed.`,
@@ -124,7 +117,7 @@ func (f *proxyVerifyFlags) open(c *cobra.Command) (*trust.Store, *voms.Dir, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := trustDir(f.trust, os.Getenv("X509_CERT_DIR"), gridTrustDir)
+	dir, err := trustDir(f.trust)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -193,17 +186,6 @@ func refusalOf(err error) (r refusal, words string) {
 		return refusal{Code: "unreadable", Reason: oneLine(e), Remedy: "name a file that this user may read"}, words
 	}
 	return refusal{Code: string(trust.Malformed), Reason: words, Remedy: "give a file with certificates in PEM, the proxy's first"}, words
-}
-
-// trustDir returns the trust directory to use: the flag's, the variable's, or the grid's if there is one.
-func trustDir(flag, variable, usual string) (string, error) {
-	if dir := cmp.Or(flag, variable); dir != "" {
-		return dir, nil
-	}
-	if _, err := os.Stat(usual); err != nil {
-		return "", usagef("there is no trust directory: name one with --trust or X509_CERT_DIR, or put the CAs into %s", usual)
-	}
-	return usual, nil
 }
 
 // legacyFlags let in what only old grids need.

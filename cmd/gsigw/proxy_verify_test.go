@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -12,25 +11,6 @@ import (
 	"slices"
 	"testing"
 )
-
-func TestTrustDir_IsTheFlagsThenTheVariablesThenTheGrids(t *testing.T) {
-	there, missing := t.TempDir(), t.TempDir()+"/nowhere"
-	for _, c := range []struct{ flag, variable, usual, want string }{
-		{"flag", "variable", there, "flag"},
-		{"", "variable", there, "variable"},
-		{"", "", there, there},
-		{"flag", "", missing, "flag"},
-	} {
-		if got, err := trustDir(c.flag, c.variable, c.usual); got != c.want || err != nil {
-			t.Errorf("%v: %s, %v", c, got, err)
-		}
-	}
-	if _, err := trustDir("", "", missing); err == nil {
-		t.Error("there is none")
-	} else if _, ok := errors.AsType[*usageError](err); !ok {
-		t.Error("not a mistake in the use:", err)
-	}
-}
 
 // verifyFile runs gsigw proxy verify --json on a file that holds this.
 func verifyFile(t *testing.T, dir string, content []byte) (code int, answer map[string]any) {
