@@ -35,8 +35,12 @@ func TestVerify_SigningPolicy(t *testing.T) {
 		"negative right":          {strings.Replace(block, "pos_rights", "neg_rights", 1) + `cond_subjects globus '"/O=Grid/*"'`, trust.SigningPolicy},
 		"open quote":              {block + `cond_subjects globus '"/O=Grid/*`, trust.SigningPolicy},
 		"open inner quote":        {block + `cond_subjects globus '"/O=Grid/*" "/O=Grid'`, trust.SigningPolicy},
-		"two words":               {block + "cond_subjects globus '\"/O=Grid/*\"'\nglobus CA:sign", trust.SigningPolicy},
-		"something else":          {block + `cond_subjects globus '"/O=Grid/*"'` + "\nwhatever globus x", trust.SigningPolicy},
+		"two words":               {block + "globus CA:sign\ncond_subjects globus '\"/O=Grid/*\"'", trust.SigningPolicy},
+		"something else":          {block + "whatever globus x\ncond_subjects globus '\"/O=Grid/*\"'", trust.SigningPolicy},
+		"something else behind":   {block + `cond_subjects globus '"/O=Grid/*"'` + "\nwhatever globus x", trust.SigningPolicy},
+		"other rights behind":     {block + `cond_subjects globus '"/O=Grid/*"'` + "\nneg_rights globus CA:revoke", ""},
+		"subjects twice":          {block + "cond_subjects globus '\"/O=X/*\"'\ncond_subjects globus '\"/O=Grid/*\"'", trust.SigningPolicy},
+		"the right taken away":    {block + `cond_subjects globus '"/O=Grid/*"'` + "\nneg_rights globus CA:sign", trust.SigningPolicy},
 	} {
 		t.Run(name, func(t *testing.T) {
 			checkPolicy(t, ".signing_policy", test.file, test.code)

@@ -10,7 +10,8 @@ import (
 )
 
 // parseSigningPolicy reads Globus's EACL format: blocks of access_id_CA,
-// pos_rights and cond_subjects.
+// pos_rights and cond_subjects. Rights and subjects that follow in a block are passed over, as canl and JGlobus do,
+// unless they take the right to sign away.
 func parseSigningPolicy(data []byte) (policy, error) {
 	e := eacl{policy: policy{}}
 	lines := bufio.NewScanner(bytes.NewReader(data))
@@ -35,6 +36,7 @@ type eacl struct {
 	policy  policy
 	issuer  string // of the block
 	maySign bool
+	ended   bool // the block has its subjects
 }
 
 func (e *eacl) add(words []string) error {
@@ -42,8 +44,12 @@ func (e *eacl) add(words []string) error {
 		return fmt.Errorf("%d words instead of 3", len(words))
 	}
 	switch keyword, authority, value := words[0], words[1], words[2]; {
+	case e.ended && keyword == "neg_rights" && value == "CA:sign":
+		return errors.New("neg_rights takes the right to sign away: leave out the CA's block instead")
+	case e.ended && (keyword == "pos_rights" || keyword == "neg_rights" || keyword == "cond_subjects"):
+		return nil
 	case keyword == "access_id_CA" && strings.EqualFold(authority, "x509") && strings.HasPrefix(value, "/"):
-		e.issuer, e.maySign = issuerKey(value), false
+		e.issuer, e.maySign, e.ended = issuerKey(value), false, false
 		return nil
 	case keyword == "pos_rights" && authority == "globus" && value == "CA:sign" && e.issuer != "":
 		e.maySign = true
@@ -56,6 +62,7 @@ func (e *eacl) add(words []string) error {
 }
 
 func (e *eacl) permit(globs string) error {
+	e.ended = true
 	patterns, err := splitQuoted(globs)
 	if err != nil {
 		return err

@@ -71,6 +71,7 @@ func revocationRows() []row {
 		bad("signature changed", stale, trust.CRLInvalid, one(func(*bench, *holder) crl { return crl{broken: true} })),
 		bad("signed with another key", stale, trust.CRLInvalid,
 			one(func(b *bench, _ *holder) crl { return crl{signer: b.authority(OtherName)} })),
+		bad("without a next update", "no RFC 5280, 5.1.2.5", trust.CRLInvalid, one(func(*bench, *holder) crl { return crl{endless: true} })),
 		bad("another CA's", stale, trust.CRLMissing, one(func(b *bench, _ *holder) crl {
 			return crl{signer: b.authority(OtherName), issuer: dn(OtherName)}
 		})),
@@ -126,8 +127,9 @@ func policyRows() []row {
 		return "access_id_CA X509 '" + ca + "'\npos_rights globus CA:sign\n" + strings.Join(rest, "\n") + "\n"
 	}
 	const subjects = "cond_subjects globus "
+	whys := map[string]string{"neg_rights besides, not to sign": "canl and JGlobus do not see that the right is taken away"}
 	file := func(what string, code trust.Code, text string) row {
-		return row{name: "policy_file/" + what, twin: twinOf(code, "policy_file/one pattern"), code: code,
+		return row{name: "policy_file/" + what, why: whys[what], twin: twinOf(code, "policy_file/one pattern"), code: code,
 			make: func(b *bench) *holder {
 				b.policy(b.own(), ".signing_policy", text)
 				return b.proxy(b.user())
@@ -146,6 +148,15 @@ func policyRows() []row {
 			" X509", "\tX509\t")+"# end\n"),
 		file("CRLF", "", strings.ReplaceAll(own, "\n", "\r\n")),
 		file("another CA's block first", "", block(OtherName, subjects+`'"/O=Other/*"'`)+own),
+		file("two cond_subjects lines, the second", trust.SigningPolicy, block(CAName, subjects+`'"/O=Other/*"'`, subjects+`'"/O=Grid/*"'`)),
+		file("two cond_subjects lines, the first", "", block(CAName, subjects+`'"/O=Grid/*"'`, subjects+`'"/O=Other/*"'`)),
+		file("something else behind", trust.SigningPolicy, own+"whatever globus x\nglobus\n"),
+		file("something else within", trust.SigningPolicy, strings.Replace(own, "pos_rights", "whatever globus x\npos_rights", 1)),
+		file("neg_rights besides, not to sign", trust.SigningPolicy, own+"neg_rights globus CA:sign\n"),
+		file("two blocks of the CA", "", block(CAName, subjects+`'"/O=Other/*"'`)+own),
+		file("CA in double quotes", "", strings.ReplaceAll(own, "'"+CAName+"'", `"`+CAName+`"`)),
+		file("a block of another kind first", trust.SigningPolicy, "access_id_GROUP globus '/O=Grid/CN=x'\npos_rights globus read\n"+own),
+		file("negative rights besides", "", own+"neg_rights globus CA:revoke\n"),
 		file("a dot is a dot", trust.SigningPolicy, block(CAName, subjects+`'"/O.Grid/*"'`)),
 		file("another pattern", trust.SigningPolicy, block(CAName, subjects+`'"/O=Other/*"'`)),
 		file("a prefix without a star", trust.SigningPolicy, block(CAName, subjects+`'"/O=Grid/"'`)),
