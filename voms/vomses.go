@@ -41,8 +41,7 @@ type Search struct {
 	Paths []string            // if there are any, look here only
 	Env   func(string) string // nil: os.Getenv
 	Home  string              // empty: the user's
-
-	root string // of /etc, in tests
+	Root  string              // what stands before /etc, such as the root of an image; empty: this machine's
 }
 
 // named returns the places that somebody named: they have to be there.
@@ -68,7 +67,7 @@ func (s Search) usual() []string {
 	if location := s.env("VOMS_LOCATION"); location != "" {
 		paths = append(paths, filepath.Join(location, "etc/vomses"))
 	}
-	return append(paths, s.root+"/etc/vomses", s.root+"/etc/grid-security/vomses")
+	return append(paths, s.Root+"/etc/vomses", s.Root+"/etc/grid-security/vomses")
 }
 
 func (s Search) env(name string) string {
@@ -83,7 +82,8 @@ type Servers struct {
 	list     []Server
 	problems []*VomsesError
 	searched []string
-	files    int // read so far
+	places   []string // those of them that are there
+	files    int      // read so far
 }
 
 // VomsesError is a line of a vomses file that cannot be used, or the file as a whole when Line is 0.
@@ -104,24 +104,26 @@ func (e *VomsesError) Error() string {
 
 // FindServers reads the vomses files. What cannot be used is a problem, and harms nothing but itself.
 func FindServers(s Search) *Servers {
-	found := &Servers{searched: s.named()}
-	for _, path := range found.searched {
-		if _, err := os.Stat(path); err != nil {
-			found.problem(path, reasonOf(err), "name a vomses file, or a directory of them")
-			continue
-		}
-		found.read(path, 0)
-	}
-	if found.searched == nil {
+	named := s.named()
+	found := &Servers{searched: named}
+	if named == nil {
 		found.searched = s.usual()
-		for _, path := range found.searched {
-			if _, err := os.Stat(path); err == nil {
-				found.read(path, 0)
-			}
+	}
+	for _, path := range found.searched {
+		_, err := os.Stat(path)
+		switch {
+		case err == nil:
+			found.places = append(found.places, path)
+			found.read(path, 0)
+		case named != nil:
+			found.problem(path, reasonOf(err), "name a vomses file, or a directory of them")
 		}
 	}
 	return found
 }
+
+// Places lists the files and directories that were there and read.
+func (s *Servers) Places() []string { return slices.Clone(s.places) }
 
 // All lists the servers.
 func (s *Servers) All() []Server { return slices.Clone(s.list) }

@@ -120,12 +120,12 @@ func TestFindServers_LooksWhereTheGridToolsDo(t *testing.T) {
 		"VOMS_USERCONF over": {nil, map[string]string{"X509_VOMSES": x509, "VOMS_USERCONF": userconf}, "userconf"},
 		"what is named over": {[]string{named, x509}, map[string]string{"VOMS_USERCONF": userconf}, "named x509"},
 	} {
-		found := FindServers(Search{Paths: c.paths, Env: func(k string) string { return c.env[k] }, Home: home, root: root})
+		found := FindServers(Search{Paths: c.paths, Env: func(k string) string { return c.env[k] }, Home: home, Root: root})
 		if got := hosts(found); got != c.want || len(found.Problems()) > 0 {
 			t.Errorf("%s: %s, %v", name, got, found.Problems())
 		}
 	}
-	empty := FindServers(Search{Env: func(string) string { return "" }, Home: t.TempDir(), root: t.TempDir()})
+	empty := FindServers(Search{Env: func(string) string { return "" }, Home: t.TempDir(), Root: t.TempDir()})
 	if len(empty.All()) > 0 || len(empty.Problems()) > 0 {
 		t.Errorf("places that are not there: %+v", empty)
 	}
@@ -141,7 +141,7 @@ func TestFindServers_UsesTheEnvironmentAndHomeOfTheUser(t *testing.T) {
 	t.Setenv("X509_VOMSES", "")
 	t.Setenv("VOMS_USERCONF", "")
 	put(t, filepath.Join(home, ".voms/vomses"), lineOf("vo", "mine"))
-	if got := hosts(FindServers(Search{root: t.TempDir()})); got != "mine" {
+	if got := hosts(FindServers(Search{Root: t.TempDir()})); got != "mine" {
 		t.Errorf("got %q", got)
 	}
 	t.Setenv("VOMS_USERCONF", put(t, filepath.Join(home, "conf"), lineOf("vo", "named")))

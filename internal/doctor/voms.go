@@ -46,12 +46,15 @@ func (v *visit) verifier() voms.Verifier {
 // vomses looks at the lists of VOMS servers.
 func (v *visit) vomses() []voms.Server {
 	const check = "voms.vomses"
-	places := v.vomsesPlaces()
-	if len(places) == 0 {
+	search := voms.Search{Env: v.Env, Home: v.Home, Root: v.Root}
+	if v.VOMSES != "" {
+		search.Paths = []string{v.VOMSES}
+	}
+	found := voms.FindServers(search)
+	if len(found.Places()) == 0 && len(found.Problems()) == 0 {
 		v.ok(check, "no vomses file is there: no VOMS server is known on this machine")
 		return nil
 	}
-	found := voms.FindServers(voms.Search{Paths: places, Env: v.Env, Home: v.Home})
 	for _, p := range found.Problems() {
 		file := p.File
 		if p.Line > 0 {
@@ -61,27 +64,9 @@ func (v *visit) vomses() []voms.Server {
 	}
 	servers := found.All()
 	if len(servers) > 0 {
-		v.ok(check, "%s of %s in %s", count(len(servers), "server"), strings.Join(vosOf(servers), ", "), strings.Join(places, ", "))
+		v.ok(check, "%s of %s in %s", count(len(servers), "server"), strings.Join(vosOf(servers), ", "), strings.Join(found.Places(), ", "))
 	}
 	return servers
-}
-
-// vomsesPlaces are what is named or, of the places where grid tools look, those that are there.
-func (v *visit) vomsesPlaces() []string {
-	for _, named := range []string{v.VOMSES, v.Env("VOMS_USERCONF"), v.Env("X509_VOMSES")} {
-		if named != "" {
-			return []string{named}
-		}
-	}
-	var usual []string
-	if v.Home != "" {
-		usual = append(usual, filepath.Join(v.Home, ".voms/vomses"), filepath.Join(v.Home, ".glite/vomses"))
-	}
-	if location := v.Env("VOMS_LOCATION"); location != "" {
-		usual = append(usual, filepath.Join(location, "etc/vomses"))
-	}
-	usual = append(usual, v.etc("/etc/vomses"), v.etc("/etc/grid-security/vomses"))
-	return slices.DeleteFunc(usual, func(path string) bool { return !exists(path) })
 }
 
 func vosOf(servers []voms.Server) []string {
