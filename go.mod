@@ -2,6 +2,9 @@ module gsigw
 
 go 1.26.8
 
+// Certificates with a serial number below zero are in use, and every other reader takes them (docs/adr/0002).
+godebug x509negativeserial=1
+
 require (
 	github.com/beevik/etree v1.8.1
 	github.com/elazarl/goproxy v1.9.2

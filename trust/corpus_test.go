@@ -1,4 +1,3 @@
-//go:debug x509negativeserial=1
 package trust_test
 
 import (
