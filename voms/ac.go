@@ -55,9 +55,16 @@ type Holder struct {
 }
 
 // GenericAttribute is a name and value that the VO's administrators gave a user (OID .11).
+// All of it is text in UTF-8 without control characters.
 type GenericAttribute struct {
 	Name, Value string
-	Qualifier   string // the VO or group in which it was given
+	Qualifier   string // the VO, or the group or role as an FQAN, with which it was given; empty where nothing is said
+}
+
+// isOf says whether the VO may speak so.
+func (g GenericAttribute) isOf(vo string) bool {
+	f, err := parseFQAN(g.Qualifier)
+	return g.Qualifier == "" || g.Qualifier == vo || err == nil && f.VO() == vo
 }
 
 // Bounds on what is read. The largest VOMS servers give a few hundred FQANs.

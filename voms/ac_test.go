@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,6 +79,45 @@ func TestParseAC_RefusesHalfAKeyIdentifier(t *testing.T) {
 		ac.Change = func(p *gridtest.ACParts) { p.Set(pkix.Extension{Id: gridtest.OIDKeyID, Value: value}) }
 		if _, err := voms.ParseAC(gridtest.Must(g.AA.Issue(ac))); err == nil || !strings.Contains(err.Error(), "2.5.29.35: not in DER") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestParseAC_RefusesAPolicyAuthorityThatIsMoreThanOneServer(t *testing.T) {
+	g := newGrid(t)
+	for name, names := range map[string][]byte{
+		"two URIs":    slices.Concat(gridtest.URI("testvo://"+gridtest.VOMSServer), gridtest.URI("atlas://"+gridtest.VOMSServer)),
+		"a backslash": gridtest.URI(`testvo://..\` + gridtest.VOMSServer),
+		"a slash":     gridtest.URI("testvo://../" + gridtest.VOMSServer),
+		"port 0":      gridtest.URI("testvo://" + gridtest.VOMSHost + ":0"),
+		"no host":     gridtest.URI("testvo://:15000"),
+	} {
+		ac := g.Good()
+		ac.Change = func(p *gridtest.ACParts) { p.Attributes = [][]byte{gridtest.FQANsOf(names, 0x04, "/testvo")} }
+		if _, err := voms.ParseAC(gridtest.Must(g.AA.Issue(ac))); err == nil || !strings.Contains(err.Error(), "the policy authority") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestParseAC_TakesGenericAttributesOfTextOnly(t *testing.T) {
+	g := newGrid(t)
+	read := func(tag gridtest.Tag) error {
+		ac := g.Good()
+		ac.Generic = []gridtest.Tag{tag}
+		_, err := voms.ParseAC(gridtest.Must(g.AA.Issue(ac)))
+		return err
+	}
+	for _, good := range []string{"", "jane", "Zoë Müller, 中文 🙂", "ירושלים\u200f!", "می\u200cخواهم", `a="b"; c\d/e`} {
+		if err := errors.Join(read(gridtest.Tag{Name: good}), read(gridtest.Tag{Value: good}), read(gridtest.Tag{Qualifier: good})); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	for _, bad := range []string{"a\x00", "a\nb", "a\r\nX: b", "a\tb", "\x1b[2J", "a\x7f", "a\u009b2J", "a\x9b2J", "caf\xe9", "a\u2028b", "a\u2029b", "a\u202eb", "a\u2066b"} {
+		for _, tag := range []gridtest.Tag{{Name: bad}, {Value: bad}, {Qualifier: bad}} {
+			if err := read(tag); err == nil || !strings.Contains(err.Error(), "is not text") || strings.Contains(err.Error(), bad) {
+				t.Errorf("%q: %v", tag, err)
+			}
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
@@ -84,7 +86,7 @@ func (ac *AttributeCertificate) readPolicyAuthority(s *cryptobyte.String) error 
 
 func isServer(s string) bool {
 	host, port, err := net.SplitHostPort(s)
-	if err != nil || host == "" || strings.ContainsAny(host, "/\\") || !isCapability(host) {
+	if err != nil || host == "" || strings.Contains(host, `\`) || !isCapability(host) {
 		return false
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
@@ -142,11 +144,25 @@ func (ac *AttributeCertificate) readTags(s *cryptobyte.String) error {
 			!readOctets(&tag, &g.Qualifier) || !tag.Empty() {
 			return errDER
 		}
+		for _, s := range []string{g.Name, g.Value, g.Qualifier} {
+			if !isText(s) {
+				return fmt.Errorf("%s is not text: it has control characters, or is not in UTF-8", excerpt(s))
+			}
+		}
 		if ac.Generic = append(ac.Generic, g); len(ac.Generic) > maxGeneric {
 			return fmt.Errorf("more than %d", maxGeneric)
 		}
 	}
 	return nil
+}
+
+// isText lets letters of all languages through, and nothing that ends a line, moves a cursor or turns the direction in
+// which a line is read.
+func isText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		turns := '\u202a' <= r && r <= '\u202e' || '\u2066' <= r && r <= '\u2069'
+		return turns || unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp)
+	})
 }
 
 func readOctets(s *cryptobyte.String, out *string) bool {

@@ -13,8 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"gsigw/gsi"
+	"unicode"
 )
 
 // answer is what a server answered over either protocol.
@@ -47,8 +46,7 @@ func parseAnswer(root string, data []byte) (*answer, error) {
 		return nil, fmt.Errorf("the answer is no <%s>: it begins %s", root, excerpt(string(data)))
 	}
 	a := &answer{messages: x.messages()}
-	isError := func(m Message) bool { return m.Code >= firstError }
-	if slices.ContainsFunc(a.messages, isError) || len(a.messages) > 0 && len(x.AC) == 0 {
+	if slices.ContainsFunc(a.messages, Message.isError) || len(a.messages) > 0 && len(x.AC) == 0 {
 		return a, nil // what stands in place of the certificate is no matter
 	}
 	if len(x.AC) != 1 {
@@ -115,13 +113,24 @@ func (x *xmlAnswer) messages() []Message {
 	for _, text := range x.Warnings {
 		messages = append(messages, newMessage(0, text))
 	}
-	return messages
+	return fewer(messages)
+}
+
+// fewer keeps some of many, and of warnings none before an error: that decides whether there is a certificate.
+func fewer(messages []Message) []Message {
+	const most = 32
+	if len(messages) <= most {
+		return messages
+	}
+	errs := slices.DeleteFunc(slices.Clone(messages), func(m Message) bool { return !m.isError() })
+	warnings := slices.DeleteFunc(messages, Message.isError)
+	return slices.Concat(errs, warnings)[:most]
 }
 
 // newMessage keeps a stranger's words from reaching a terminal with more than text in them.
 func newMessage(code int, text string) Message {
 	clean := strings.Map(func(r rune) rune {
-		if isControl(r) {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r
@@ -155,28 +164,6 @@ func (a *answer) refusal() error {
 		return &ServerError{a.messages}
 	}
 	return nil
-}
-
-// grant looks at the certificate: it has to be the user's, of this VO.
-func (a *answer) grant(s Server, p Protocol, cred *gsi.Credential, w *wish) (*Grant, error) {
-	ac, err := ParseAC(a.ac)
-	if err != nil {
-		return nil, err
-	}
-	user, err := cred.Identity()
-	if err != nil {
-		return nil, err
-	}
-	if wrong := (&check{AttributeCertificate: ac, holder: user}).checkHolder(); wrong != nil {
-		return nil, fmt.Errorf("the attributes are not the user's: %s: %s", wrong.Reason, wrong.Remedy)
-	}
-	switch {
-	case ac.VO != s.VO:
-		return nil, fmt.Errorf("the attribute certificate is of the VO %s: correct the vomses line %s", excerpt(ac.VO), s.Source)
-	case len(w.targets) > 0 && len(ac.Targets) == 0:
-		return nil, errors.New("the attribute certificate is for all hosts, against what was asked: do not use this server")
-	}
-	return &Grant{AC: ac, Server: s, Protocol: p, Warnings: a.messages, Missing: w.missing(ac.FQANs)}, nil
 }
 
 // vomsBase64 is what VOMS servers wrote before they learnt of base64, and write when they are not asked for it.

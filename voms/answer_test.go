@@ -54,6 +54,29 @@ func TestParseAnswer_ReadsMessagesInOtherCharacters(t *testing.T) {
 	}
 }
 
+func TestParseAnswer_LeavesOnlyTextInMessages(t *testing.T) {
+	for _, r := range "\t\r\n\u007f\u0080\u0085\u009b\u00ad\u200e\u200f\u2028\u2029\u202e\u2066\ufeff\U000e0001" {
+		for _, text := range []string{"<error><message>a" + string(r) + "é中</message></error>", "<warning>a" + string(r) + "é中</warning>"} {
+			a, err := parseAnswer("voms", []byte("<voms>"+text+"</voms>"))
+			if err != nil || a.messages[0].Text != "a é中" {
+				t.Errorf("%U: %+q, %v", r, a, err)
+			}
+		}
+	}
+}
+
+func TestParseAnswer_KeepsSomeOfManyMessagesAndTheErrors(t *testing.T) {
+	const item, last = "<item><number>2</number><message>short</message></item>", "<item><number>1004</number><message>suspended</message></item>"
+	a, err := parseAnswer("vomsans", []byte("<vomsans><error>"+strings.Repeat(item, 10_000)+last+"</error><ac>MAA=</ac></vomsans>"))
+	if err != nil || a.ac != nil || len(a.messages) != 32 || a.messages[0] != (Message{ErrSuspended, "suspended"}) {
+		t.Errorf("%+v, %v", a, err)
+	}
+	a, err = parseAnswer("vomsans", []byte("<vomsans><error>"+strings.Repeat(last, 10_000)+"</error></vomsans>"))
+	if err != nil || len(a.refusal().Error()) > 1000 {
+		t.Errorf("%v, %v", a.refusal(), err)
+	}
+}
+
 // Servers that are not asked for base64 write an alphabet of their own (src/common/xmlcc.cc).
 func TestDecodeAC_ReadsBothAlphabets(t *testing.T) {
 	der := append([]byte{0x30, 0x82, 0x01, 0x00}, bytes.Repeat([]byte{0xff, 0xfe, 0x03, 0xe9}, 64)...)

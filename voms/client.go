@@ -67,12 +67,12 @@ type Grant struct {
 	AC       *AttributeCertificate
 	Server   Server
 	Protocol Protocol
-	Warnings []Message // the server's
+	Warnings []Message // the server's, and ours about what nobody asked for
 	Missing  []FQAN    // asked for, and left out without a word
 }
 
 // Message is what a server says besides the certificate. Numbers from 1000 are errors, those below are warnings; a
-// warning over REST has none.
+// warning over REST has none. Numbers below zero are ours: what the certificate has that was not asked for.
 type Message struct {
 	Code int
 	Text string
@@ -93,10 +93,16 @@ const (
 	ErrUnexpected  = 1006
 
 	firstError = 1000
+
+	WarnTargets = -1 // it is for certain hosts only
+	WarnLonger  = -2 // it is valid for longer
+	WarnRoles   = -3 // it has further roles
 )
 
+func (m Message) isError() bool { return m.Code >= firstError }
+
 func (m Message) String() string {
-	if m.Code == 0 {
+	if m.Code <= 0 {
 		return m.Text
 	}
 	return fmt.Sprintf("%s (%d)", m.Text, m.Code)
@@ -104,7 +110,7 @@ func (m Message) String() string {
 
 // ServerError is a server's refusal in its own words.
 type ServerError struct {
-	Messages []Message // at least one error; warnings may stand beside it
+	Messages []Message // at least one error; warnings may stand beside it; the first 32 of very many, errors before warnings
 }
 
 func (e *ServerError) Error() string {
@@ -152,6 +158,9 @@ func (e *RequestError) Unwrap() []error {
 // Request asks the servers of the VO, one after the other, until one gives an attribute certificate. When none does,
 // the error is a *RequestError; what a server refuses is a *ServerError in it.
 func (c *Client) Request(ctx context.Context, r Request) (*Grant, error) {
+	if c.Servers == nil {
+		return nil, errors.New("voms: no servers are known: give the client those that FindServers finds")
+	}
 	servers, err := c.Servers.For(r.VO)
 	if err != nil {
 		return nil, err
@@ -179,9 +188,18 @@ func (c *Client) Request(ctx context.Context, r Request) (*Grant, error) {
 }
 
 func (c *Client) credential(ctx context.Context) (*gsi.Credential, error) {
+	if c.Credential == nil {
+		return nil, errors.New("voms: no credential to show to the server: give the client the user's")
+	}
 	cred, err := c.Credential.Credential(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("voms: no credential to show to the server: %w", err)
+	}
+	if cred == nil || len(cred.Chain) == 0 {
+		return nil, errors.New("voms: no credential there to show to the server: give the client the user's")
+	}
+	if id, err := cred.Identity(); err == nil && id.Independent {
+		return nil, fmt.Errorf("voms: the credential %s is an independent proxy, which no attributes belong to: take one that speaks for its user", cred)
 	}
 	if !cred.NotAfter().After(c.now()) {
 		return nil, fmt.Errorf("voms: the credential %s: %w: renew it first", cred, gsi.ErrExpired)
@@ -207,7 +225,7 @@ func (c *Client) ask(ctx context.Context, s Server, cred *gsi.Credential, w *wis
 		a, err := c.exchange(within, s, cred, w, p)
 		switch {
 		case err == nil:
-			return a.grant(s, p, cred, w)
+			return a.grant(s, p, cred, w, c.now())
 		case errors.As(err, new(*ServerError)) || errors.As(err, new(*dialError)) && within.Err() == nil:
 			return nil, err
 		case ctx.Err() != nil:
@@ -248,7 +266,7 @@ func (c *Client) exchange(ctx context.Context, s Server, cred *gsi.Credential, w
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer conn.NetConn().Close() // conn's own would wait 5 s for a peer that does not read
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 	for _, record := range records {
 		if _, err := conn.Write([]byte(record)); err != nil {

@@ -225,6 +225,9 @@ func TestRequest_RefusesACertificateThatIsNotTheUsers(t *testing.T) {
 		"another holder":   {func(_ *gridtest.AA, ac *gridtest.AC) { ac.Holder = g.ECUser.Leaf() }, nil, "the attributes are not the user's: they belong to"},
 		"another VO":       {func(aa *gridtest.AA, _ *gridtest.AC) { aa.VO = "other" }, nil, `is of the VO "other"`},
 		"targets left out": {nil, []string{"a.org"}, "is for all hosts"},
+		"another target":   {func(_ *gridtest.AA, ac *gridtest.AC) { ac.Targets = []string{"b.org"} }, []string{"a.org"}, "for other hosts than were asked for, \"b.org\""},
+		"one more target":  {func(_ *gridtest.AA, ac *gridtest.AC) { ac.Targets = []string{"a.org", "b.org"} }, []string{"a.org"}, "for other hosts"},
+		"one target less":  {func(_ *gridtest.AA, ac *gridtest.AC) { ac.Targets = []string{"a.org"} }, []string{"a.org", "b.org"}, "for other hosts"},
 		"no certificate": {func(_ *gridtest.AA, ac *gridtest.AC) {
 			ac.Tamper = func([]byte) []byte { return []byte{0x30, 0} }
 		}, nil, "attribute certificate"},
@@ -271,6 +274,20 @@ func TestRequest_RefusesBeforeItAsks(t *testing.T) {
 	c.Now = func() time.Time { return time.Now().AddDate(0, 0, 1) } // the proxy has gone by then
 	if _, err := c.Request(t.Context(), Request{VO: "testvo"}); !errors.Is(err, gsi.ErrExpired) {
 		t.Errorf("with an expired credential: %v", err)
+	}
+	for want, change := range map[string]func(*Client){
+		"no servers are known": func(c *Client) { c.Servers = nil },
+		"no credential":        func(c *Client) { c.Credential = nil },
+		"no credential there":  func(c *Client) { c.Credential = gsi.Static(nil) },
+		"independent proxy": func(c *Client) {
+			c.Credential = gsi.Static(gridtest.Must(g.ProxyOf(g.User, gsi.Limits{Type: gsi.RFCIndependent})))
+		},
+	} {
+		c := g.client(s)
+		change(c)
+		if _, err := c.Request(t.Context(), Request{VO: "testvo"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
 	}
 	if len(s.asked()) != 0 {
 		t.Errorf("asked %q", s.asked())

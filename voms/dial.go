@@ -66,6 +66,9 @@ func (h *handshake) verify(state tls.ConnectionState) error {
 	if err != nil {
 		return err
 	}
+	if peer.Independent {
+		return fmt.Errorf("the server shows an independent proxy, %s, whose name anybody could have chosen: do not trust this server", peer.DN)
+	}
 	if !peer.Matches(h.server.DN) {
 		return fmt.Errorf("the server is %s, but %s expects %s: correct the vomses line if the server has a new name, or do not trust this server",
 			peer.DN, h.server.Source, h.server.DN)

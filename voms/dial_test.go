@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gsigw/gsi"
@@ -27,7 +28,7 @@ func TestRequest_BelievesTheServerOfTheLineOnly(t *testing.T) {
 	}{
 		"another name":                      {other, tls.RequireAnyClientCert, "the server is " + gridtest.HostName + "/CN=other, but vomses:1 expects " + gridtest.HostName},
 		"another CA":                        {stranger, tls.RequireAnyClientCert, "trust: "},
-		"an independent proxy of the right": {independent, tls.RequireAnyClientCert, "vomses:1 expects"},
+		"an independent proxy of the right": {independent, tls.RequireAnyClientCert, "an independent proxy, " + gridtest.HostName + "/CN="},
 		"expired":                           {expired, tls.RequireAnyClientCert, "expired"},
 		"asks for no certificate":           {g.Host, tls.NoClientCert, "no client certificate"},
 	} {
@@ -53,6 +54,39 @@ func TestRequest_BelievesTheServerOfTheLineOnly(t *testing.T) {
 	if _, err := g.client(g.serve(t, &fakeServer{legacy: says(good)})).Request(t.Context(), Request{VO: "testvo"}); err != nil {
 		t.Error(err)
 	}
+}
+
+// Any user could name an independent proxy as the line names the server, where that is his DN and a CN.
+func TestRequest_RefusesAServerThatIsAnIndependentProxyWhateverItsName(t *testing.T) {
+	g := newGrid(t)
+	independent := gridtest.Must(g.ProxyOf(g.Host, gsi.Limits{Type: gsi.RFCIndependent}))
+	s := g.serveAs(t, &fakeServer{legacy: says(legacyAnswer(g.ac(nil), ""))}, independent, tls.RequireAnyClientCert)
+	s.DN = gsi.OneLine(independent.Leaf().RawSubject)
+	_, err := g.client(s).Request(t.Context(), Request{VO: "testvo"})
+	if err == nil || !strings.Contains(err.Error(), "the server shows an independent proxy") || len(s.asked()) != 0 {
+		t.Errorf("got %v, asked %q", err, s.asked())
+	}
+}
+
+// crypto/tls would take 5 s more to say good-bye to a peer that does not read.
+func TestRequest_LeavesAServerThatReadsNoMoreInTime(t *testing.T) {
+	g := newGrid(t)
+	c := g.client(&fakeServer{Server: Server{Host: "voms.example.org", Port: 15000, DN: gridtest.HostName, VO: "testvo", Source: "vomses:1"}})
+	at := time.Now()
+	c.Protocol, c.Timeout, c.Now = Legacy, time.Second, func() time.Time { return at }
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		c.Dial = func(context.Context, string, string) (net.Conn, error) { return near, nil }
+		go tls.Server(far, g.tls(g.Host, tls.RequireAnyClientCert)).Handshake()
+		start := time.Now()
+		if _, err := c.Request(t.Context(), Request{VO: "testvo"}); err == nil || !strings.HasSuffix(err.Error(), ": no answer within 1s") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // A server that does not take our certificate says so with TLS 1.3 after the handshake only.

@@ -58,11 +58,7 @@ func (g *grid) serve(t testing.TB, f *fakeServer) *fakeServer {
 func (g *grid) serveAs(t testing.TB, f *fakeServer, host *gsi.Credential, auth tls.ClientAuthType) *fakeServer {
 	t.Helper()
 	l := gridtest.Must(net.Listen("tcp", "127.0.0.1:0"))
-	certificate := tls.Certificate{PrivateKey: host.Key}
-	for _, cert := range host.Chain {
-		certificate.Certificate = append(certificate.Certificate, cert.Raw)
-	}
-	config := &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: auth}
+	config := g.tls(host, auth)
 	f.Server = Server{Alias: "tv", Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, DN: gridtest.HostName, VO: "testvo", Source: "vomses:1"}
 	ctx, cancel := context.WithCancel(context.Background())
 	f.wg.Go(func() {
@@ -84,6 +80,14 @@ func (g *grid) serveAs(t testing.TB, f *fakeServer, host *gsi.Credential, auth t
 		f.wg.Wait()
 	})
 	return f
+}
+
+func (g *grid) tls(host *gsi.Credential, auth tls.ClientAuthType) *tls.Config {
+	certificate := tls.Certificate{PrivateKey: host.Key}
+	for _, cert := range host.Chain {
+		certificate.Certificate = append(certificate.Certificate, cert.Raw)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: auth}
 }
 
 func (f *fakeServer) converse(conn *tls.Conn) {

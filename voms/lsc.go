@@ -60,10 +60,13 @@ func parseLSC(data []byte) (lsc, error) {
 		return nil, err
 	}
 	if list == nil {
-		return nil, errors.New("it names no certificate: write the authority's subject on one line and its issuer on the next")
+		return nil, fmt.Errorf("%w: write the authority's subject on one line and its issuer on the next, or remove the file", errNothing)
 	}
 	return list, nil
 }
+
+// errNothing is what is wrong with a file that was read whole and names nobody: emptied, or all of it made a comment.
+var errNothing = errors.New("it names no certificate")
 
 func lscName(text string) (gsi.Name, error) {
 	if text[0] != '/' {

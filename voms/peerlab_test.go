@@ -32,6 +32,9 @@ func TestVerify_BelievesWhatVOMSMakes(t *testing.T) {
 			t.Errorf("%s: %v, %+v", test.file, err, result)
 			continue
 		}
+		if ac := gridtest.Must(voms.ParseAC(gridtest.Must(voms.ACs(chain))[0])); ac.Holder.RawName != nil {
+			t.Errorf("%s: with the holder's name, by which the two forms of its issuer could be told apart", test.file)
+		}
 		a := result.Attributes[0]
 		if !slices.Equal(a.FQANs, test.fqans) || !slices.Equal(a.Generic, test.generic) || a.Server != "localhost:15731" || a.Holder != "/C=XX/O=PeerLab/CN=Alice Tester" {
 			t.Errorf("%s: %+v", test.file, a)

@@ -117,12 +117,20 @@ type check struct {
 	until   time.Time // set by checkAuthority
 }
 
-// checkHolder compares the holder with the end entity of the chain, never with a proxy: unless that is independent, and
-// so an end entity of its own, to whom nothing of what was said of the user applies (RFC 3820, section 3.8.2).
+// checkHolder compares the holder with the end entity of the chain, never with a proxy. An independent proxy has nothing
+// of its issuer's (RFC 3820, section 3.8.2), and nothing that could be its own: whoever made it chose its name and serial
+// number, which are all that a holder is known by.
+//
+// RFC 5755, section 4.2.2, has the issuer's name beside the serial number; VOMS servers write the holder's own, and no
+// entity name that would tell which it is. One form could pass for the other only where a CA gave a user the name of a
+// CA, with the same serial number: both names are from CAs that are trusted, and the user is known by his in any case.
 func (c *check) checkHolder() *Error {
+	if c.holder.Independent {
+		return refuse(IndependentProxy, "make a proxy that speaks for its user",
+			"the proxy is independent, so it is not the user, and chose its own name and serial number")
+	}
 	end, h := c.holder.EndEntity, c.Holder
 	byName := h.RawName == nil || sameName(h.RawName, end.RawSubject)
-	// RFC 5755, section 4.2.2, has the issuer's name here; VOMS servers write the holder's own, and their library takes both.
 	bySerial := h.RawIssuer == nil || h.Serial.Cmp(end.SerialNumber) == 0 &&
 		(sameName(h.RawIssuer, end.RawIssuer) || sameName(h.RawIssuer, end.RawSubject))
 	if byName && bySerial {
@@ -159,7 +167,7 @@ func (c *check) checkDates() *Error {
 	return nil
 }
 
-// checkFQANs keeps an authority to its own VO.
+// checkFQANs keeps an authority to its own VO, in generic attributes too.
 func (c *check) checkFQANs() *Error {
 	if len(c.FQANs) == 0 {
 		return refuse(NoFQAN, "ask the VO's administrators for a group", "there is none")
@@ -167,6 +175,12 @@ func (c *check) checkFQANs() *Error {
 	for _, f := range c.FQANs {
 		if f.VO() != c.VO {
 			return refuse(ForeignFQAN, "report it to the VO's administrators", "%s is of another VO", f)
+		}
+	}
+	for _, g := range c.Generic {
+		if !g.isOf(c.VO) {
+			return refuse(ForeignFQAN, "report it to the VO's administrators", "the generic attribute %s is of %s, and not of this VO",
+				excerpt(g.Name), excerpt(g.Qualifier))
 		}
 	}
 	return nil

@@ -15,10 +15,11 @@ type Code string
 const (
 	Malformed         Code = "malformed"          // it cannot be read
 	HolderMismatch    Code = "holder-mismatch"    // it belongs to another than the chain's end entity
+	IndependentProxy  Code = "independent-proxy"  // the chain speaks for nobody of whom an authority could have spoken
 	Expired           Code = "expired"            // it is no longer valid
 	NotYetValid       Code = "not-yet-valid"      // it is not valid yet
 	NoFQAN            Code = "no-fqan"            // it gives no attribute at all
-	ForeignFQAN       Code = "foreign-fqan"       // it speaks for another VO than its own
+	ForeignFQAN       Code = "foreign-fqan"       // it speaks for another VO than its own, by an FQAN or a generic attribute
 	WrongTarget       Code = "wrong-target"       // it is for other hosts than this
 	CriticalExtension Code = "critical-extension" // a critical extension that we do not understand, or that may not be critical
 	MissingExtension  Code = "missing-extension"  // one that every attribute certificate of VOMS has

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +124,36 @@ func TestVerify_NamesAuthorityVOAndFQANsInARefusal(t *testing.T) {
 	}
 }
 
+// A qualifier says with what of the VO an attribute was given: another VO's is not the authority's to give.
+func TestVerify_RefusesGenericAttributesOfAnotherVO(t *testing.T) {
+	g := newGrid(t)
+	dir := open(t, g, voms.Options{})
+	for qualifier, code := range map[string]voms.Code{
+		"testvo": "", "": "", "/testvo": "", "/testvo/prod": "", "/testvo/prod/Role=admin": "",
+		"atlas": voms.ForeignFQAN, "/atlas": voms.ForeignFQAN, "/atlas/testvo": voms.ForeignFQAN, "testvo2": voms.ForeignFQAN,
+		"/testvo2": voms.ForeignFQAN, "testvo/prod": voms.ForeignFQAN, "any words": voms.ForeignFQAN,
+	} {
+		ac := g.Good()
+		ac.Generic = []gridtest.Tag{{Name: "nickname", Value: "jane", Qualifier: gridtest.VO}, {Name: "nickname", Value: "jane", Qualifier: qualifier}}
+		result := verify(t, dir, g.Chain(ac))
+		if code == "" && len(result.Attributes) != 1 || code != "" && (len(result.Refused) != 1 || result.Refused[0].Code != code) {
+			t.Errorf("%q: %+v", qualifier, result)
+		}
+	}
+}
+
+func TestVerify_RefusesAKeyIdentifierOfAnotherCA(t *testing.T) {
+	g := newGrid(t)
+	ac := g.Good()
+	ac.Change = func(p *gridtest.ACParts) {
+		issuer := gridtest.Wrap(0xa1, gridtest.DirectoryName(g.Other.Cert.RawSubject))
+		p.Set(pkix.Extension{Id: gridtest.OIDKeyID, Value: gridtest.Wrap(0x30, issuer, gridtest.Wrap(0x82, g.AA.Leaf().SerialNumber.Bytes()))})
+	}
+	if refused := verify(t, open(t, g, voms.Options{}), g.Chain(ac)).Refused; len(refused) != 1 || refused[0].Code != voms.KeyMismatch {
+		t.Error(refused)
+	}
+}
+
 func TestVerify_OneRefusedLeavesTheOthers(t *testing.T) {
 	g := newGrid(t)
 	expired, foreign := g.Good(), g.Good()
@@ -165,44 +194,6 @@ func TestACs_AreNotTakenFromAnEndEntity(t *testing.T) {
 	}
 	if acs, err := voms.ACs(g.User.Chain); len(acs) != 0 || err != nil {
 		t.Error(acs, err)
-	}
-}
-
-// RFC 3820, section 3.8.2: nothing of what its issuer may passes to an independent proxy.
-func TestVerify_IndependentProxyHasAttributesOfItsOwnOnly(t *testing.T) {
-	g := newGrid(t)
-	carrier := g.Carry(g.User, gridtest.Must(g.AA.Issue(g.Good())))
-	independent := gridtest.Must(g.ProxyOf(carrier, gsi.Limits{Type: gsi.RFCIndependent}))
-	result := verify(t, open(t, g, voms.Options{}), independent.Chain)
-	if len(result.Attributes) != 0 || len(result.Refused) != 1 || result.Refused[0].Code != voms.HolderMismatch {
-		t.Errorf("%+v", result)
-	}
-	ac := g.Good()
-	ac.Holder = independent.Leaf()
-	own := g.Carry(independent, gridtest.Must(g.AA.Issue(ac)))
-	if result := verify(t, open(t, g, voms.Options{}), own.Chain); len(result.Attributes) != 1 {
-		t.Errorf("%+v", result.Refused)
-	}
-}
-
-// The other way round: a holder by the names of two certificates has to be both.
-func TestVerify_HolderInTwoFormsHasToMatchBoth(t *testing.T) {
-	g := newGrid(t)
-	user, other := g.User.Leaf(), g.ECUser.Leaf()
-	dir := open(t, g, voms.Options{})
-	for _, test := range []struct {
-		serialOf, name *x509.Certificate
-		ok             bool
-	}{{user, user, true}, {user, other, false}, {other, user, false}} {
-		ac := g.Good()
-		ac.Change = func(p *gridtest.ACParts) {
-			base := gridtest.HolderOf(test.serialOf.RawIssuer, test.serialOf.SerialNumber)
-			name := gridtest.NamedHolder(test.name.RawSubject)
-			p.Holder = gridtest.Wrap(0x30, base[2:], name[2:])
-		}
-		if result := verify(t, dir, g.Chain(ac)); (len(result.Attributes) == 1) != test.ok {
-			t.Errorf("%+v: %v", test, result.Refused)
-		}
 	}
 }
 
@@ -314,24 +305,6 @@ func TestVerify_TriesTheLocalCertificateToo(t *testing.T) {
 	writeFile(t, g.VOMSDir+"/testvo/local.pem", pemOf(g.AA.Leaf()))
 	if result := verify(t, open(t, g, voms.Options{}), chain); len(result.Attributes) != 1 {
 		t.Error(result.Refused)
-	}
-}
-
-func TestVerify_NamesTheHolderInEveryForm(t *testing.T) {
-	g := newGrid(t)
-	dir := open(t, g, voms.Options{})
-	base := gridtest.HolderOf(g.CA.Cert.RawSubject, big.NewInt(4711))
-	name := gridtest.NamedHolder(g.ECUser.Leaf().RawSubject)
-	for want, holder := range map[string][]byte{
-		"they belong to the certificate 4711 of " + gridtest.CAName + ",":                                       base,
-		"they belong to " + gridtest.ECUserName + ", and not":                                                   name,
-		"they belong to " + gridtest.ECUserName + ", with the certificate 4711 of " + gridtest.CAName + ", and": gridtest.Wrap(0x30, base[2:], name[2:]),
-	} {
-		ac := g.Good()
-		ac.Change = func(p *gridtest.ACParts) { p.Holder = holder }
-		if refused := verify(t, dir, g.Chain(ac)).Refused; len(refused) != 1 || !strings.Contains(refused[0].Error(), want) {
-			t.Errorf("%s: %v", want, refused)
-		}
 	}
 }
 

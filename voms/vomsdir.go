@@ -55,8 +55,9 @@ func Open(path string, o Options) (*Dir, error) {
 	return d, nil
 }
 
-// Reload reads the directory again and takes what it finds in one step. Where a file has become unreadable, what it
-// held before stays. A directory that cannot be read leaves everything as it was.
+// Reload reads the directory again and takes what it finds in one step. Where a file cannot be read or has a broken line,
+// what it held before stays; one that was removed or emptied is believed no longer. A directory that cannot be read leaves
+// everything as it was.
 func (d *Dir) Reload(ctx context.Context) error {
 	d.reload.Lock()
 	defer d.reload.Unlock()

@@ -1,12 +1,14 @@
 package voms
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -77,9 +79,12 @@ func (r *reader) readVO(vo string) {
 	}
 }
 
-// keepVO notes why a subdirectory cannot be read. All that it held before stays.
+// keepVO notes why a subdirectory cannot be read. All that it held before stays, unless it is a link to nowhere.
 func (r *reader) keepVO(vo string, err error) {
 	r.files[vo] = &file{name: vo, vo: vo, err: err}
+	if isGone(err) {
+		return
+	}
 	for name, old := range r.before {
 		if strings.HasPrefix(name, vo+"/") {
 			r.files[name] = old
@@ -87,10 +92,14 @@ func (r *reader) keepVO(vo string, err error) {
 	}
 }
 
-// read reads a file, which keeps what it held before when it cannot be read.
+// isGone tells what somebody took away from what cannot be read just now.
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNothing) }
+
+// read reads a file, which keeps what it held before when it cannot be read. One that was emptied holds nothing any more,
+// and neither does a link to nowhere: so authorities are disowned, and that is not to wait for a restart.
 func (r *reader) read(f *file) {
 	f.err = f.parse(r.dir)
-	if old := r.before[f.name]; f.err != nil && old != nil {
+	if old := r.before[f.name]; f.err != nil && !isGone(f.err) && old != nil {
 		f.lsc, f.certs = old.lsc, old.certs
 	}
 	r.files[f.name] = f
@@ -105,10 +114,22 @@ func (f *file) parse(dir string) error {
 		f.lsc, err = parseLSC(data)
 		return err
 	}
+	if saysNothing(data) {
+		return fmt.Errorf("%w: put the authority's certificate there as PEM, or remove the file", errNothing)
+	}
 	if f.certs, err = gsi.ParseCertificates(data); err != nil {
 		return fmt.Errorf("%w: put the authority's certificate there as PEM, or remove the file", err)
 	}
 	return nil
+}
+
+func saysNothing(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		if text := bytes.TrimSpace(line); len(text) > 0 && text[0] != '#' {
+			return false
+		}
+	}
+	return true
 }
 
 func readBounded(path string) ([]byte, error) {

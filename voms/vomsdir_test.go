@@ -63,7 +63,7 @@ func TestReload_KeepsWhatAFileHeldBeforeItBroke(t *testing.T) {
 	g := newGrid(t)
 	dir, chain := open(t, g, voms.Options{}), g.Chain(g.Good())
 	path := filepath.Join(g.VOMSDir, gridtest.VO, gridtest.VOMSHost+".lsc")
-	for _, broken := range []string{"", gridtest.VOMSName + "\n", "------"} {
+	for _, broken := range []string{gridtest.VOMSName + "\n", "------", "# ours\n-\n"} {
 		writeFile(t, path, broken)
 		if err := dir.Reload(t.Context()); err != nil || len(dir.Problems()) != 1 || !believed(t, dir, chain) {
 			t.Errorf("%q: %v, %v", broken, err, dir.Problems())
@@ -80,6 +80,48 @@ func TestReload_KeepsWhatAFileHeldBeforeItBroke(t *testing.T) {
 	}
 	if err := dir.Reload(t.Context()); err != nil || !believed(t, dir, chain) {
 		t.Error("a file that came is not believed:", err, dir.Problems())
+	}
+}
+
+// Who empties a file, or turns it into a comment, takes the authority's trust away: that is not to wait for a restart.
+func TestReload_DisownsTheAuthorityOfAFileThatNamesNobody(t *testing.T) {
+	for _, name := range []string{gridtest.VOMSHost + ".lsc", gridtest.VOMSHost + ".pem"} {
+		for _, content := range []string{"", "# " + gridtest.VOMSName + "\n\n"} {
+			g := newGrid(t)
+			path, lsc := filepath.Join(g.VOMSDir, gridtest.VO, name), filepath.Join(g.VOMSDir, gridtest.VO, gridtest.VOMSHost+".lsc")
+			if filepath.Ext(name) == ".pem" {
+				writeFile(t, path, pemOf(g.AA.Leaf()))
+				if err := os.Remove(lsc); err != nil {
+					t.Fatal(err)
+				}
+			}
+			dir, chain := open(t, g, voms.Options{}), g.Chain(g.Good())
+			if !believed(t, dir, chain) {
+				t.Fatal("not believed to begin with:", dir.Problems())
+			}
+			for _, text := range []string{content, "nonsense\n"} { // which then keeps nothing
+				writeFile(t, path, text)
+				if err := dir.Reload(t.Context()); err != nil || len(dir.Problems()) != 1 || believed(t, dir, chain) {
+					t.Errorf("%s, %q: %v, %v", name, text, err, dir.Problems())
+				}
+			}
+		}
+	}
+}
+
+func TestReload_TakesALinkToNowhereForAFileThatIsGone(t *testing.T) {
+	for _, link := range []string{filepath.Join(gridtest.VO, gridtest.VOMSHost+".lsc"), gridtest.VO} {
+		g := newGrid(t)
+		dir, chain, path := open(t, g, voms.Options{}), g.Chain(g.Good()), filepath.Join(g.VOMSDir, link)
+		if err := errors.Join(os.RemoveAll(path), os.Symlink(filepath.Join(t.TempDir(), "nowhere"), path)); err != nil {
+			t.Fatal(err)
+		}
+		if err := dir.Reload(t.Context()); err != nil || believed(t, dir, chain) {
+			t.Errorf("%s: %v", link, err)
+		}
+		if problems := dir.Problems(); len(problems) != 1 || problems[0].File != link || !errors.Is(problems[0].Err, os.ErrNotExist) {
+			t.Error(problems)
+		}
 	}
 }
 

@@ -285,11 +285,16 @@ func GeneralizedTime(t time.Time) []byte {
 
 // FQANs makes the VOMS attribute; VOMS has its values as OCTET STRING.
 func FQANs(authority string, tag der.Tag, fqans ...string) []byte {
+	return FQANsOf(URI(authority), tag, fqans...)
+}
+
+// FQANsOf makes it with any names of policy authorities.
+func FQANsOf(authorities []byte, tag der.Tag, fqans ...string) []byte {
 	var values [][]byte
 	for _, f := range fqans {
 		values = append(values, Wrap(tag, []byte(f)))
 	}
-	syntax := Wrap(der.SEQUENCE, Wrap(contextTag(0), URI(authority)), Wrap(der.SEQUENCE, values...))
+	syntax := Wrap(der.SEQUENCE, Wrap(contextTag(0), authorities), Wrap(der.SEQUENCE, values...))
 	return Wrap(der.SEQUENCE, DER(func(b *Builder) { b.AddASN1ObjectIdentifier(OIDFQANs) }), Wrap(der.SET, syntax))
 }
 
