@@ -35,6 +35,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -60,11 +61,12 @@ func ProblemOf(s Source) error {
 }
 
 // Static is a source that always has the same credential.
-func Static(c *Credential) Source { return static{c} }
+func Static(c *Credential) Source { return &static{func() *Credential { return c }} }
 
-type static struct{ c *Credential }
+// static holds a function, into which no print can look.
+type static struct{ held func() *Credential }
 
-func (s static) Credential(context.Context) (*Credential, error) { return s.c, nil }
+func (s *static) Credential(context.Context) (*Credential, error) { return s.held(), nil }
 
 // Leaf returns the certificate whose key the credential holds.
 func (c *Credential) Leaf() *x509.Certificate { return c.Chain[0] }
@@ -116,8 +118,17 @@ func (c *Credential) String() string {
 	return OneLine(c.Chain[0].RawSubject) + " until " + c.NotAfter().UTC().Format(time.RFC3339)
 }
 
-// GoString keeps %#v from printing the key.
-func (c *Credential) GoString() string { return "gsi.Credential(" + c.String() + ")" }
+// Format keeps the key out of every kind of print.
+func (c Credential) Format(f fmt.State, verb rune) {
+	if verb == 'v' && f.Flag('#') {
+		fmt.Fprint(f, "gsi.Credential("+c.String()+")")
+		return
+	}
+	fmt.Fprint(f, c.String())
+}
+
+// MarshalText keeps the key out of JSON, and of what else takes any struct apart.
+func (c Credential) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // LogValue keeps the key out of structured logs.
 func (c *Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }

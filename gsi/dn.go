@@ -195,7 +195,7 @@ func hexValue(oid asn1.ObjectIdentifier, s string) (a Attribute, sep byte, rest 
 	if err != nil || !whole(der, &v) || v.Class != asn1.ClassUniversal || v.IsCompound {
 		return a, 0, "", errors.New("what follows '#' is not a string's DER in hexadecimal: escape a '#' with a backslash")
 	}
-	return Attribute{oid, v.Tag, v.Bytes, decodeString(v)}, sep, rest, nil
+	return attribute(oid, v), sep, rest, nil
 }
 
 // value2253 reads one value up to its separator, 0 at the end of the name.
@@ -239,12 +239,12 @@ func escaped2253(s string) (n int, c byte, err error) {
 }
 
 // Unambiguous says whether the one-line form of the name can mean no other
-// name: a value that looks like an attribute of its own, or two attributes in
-// one RDN, make it ambiguous.
+// name: a value that looks like an attribute of its own or is no string, or two
+// attributes in one RDN, make it ambiguous.
 func (n Name) Unambiguous() bool {
 	again, err := parseOneLine(n.OneLine())
 	return err == nil && slices.EqualFunc(n, again, func(a, b RDN) bool {
-		return len(a) == 1 && a[0].oid.Equal(b[0].oid) && string(a[0].raw) == string(b[0].raw)
+		return len(a) == 1 && !a[0].opaque && a[0].oid.Equal(b[0].oid) && string(a[0].raw) == string(b[0].raw)
 	})
 }
 

@@ -41,7 +41,7 @@ func SubjectHashOld(der []byte) string {
 func (r RDN) canonical() ([]byte, error) {
 	var attrs [][]byte
 	for _, a := range r {
-		value := asn1.RawValue{Tag: a.tag, Bytes: a.raw}
+		value := a.value()
 		if isText(a.tag) {
 			folded := strings.Join(strings.FieldsFunc(lowerASCII(a.text), isSpaceASCII), " ")
 			value = asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(folded)}

@@ -38,9 +38,16 @@ type Limits struct {
 
 	// What key NewProxy takes: Key if there is one, from a [KeyPool] for
 	// instance, or a new one of KeyType and, for RSA, of Bits.
-	Key     crypto.Signer
+	Key     crypto.Signer `json:"-" xml:"-"`
 	KeyType KeyType
 	Bits    int // 1024 to 8192; 0 means 2048
+}
+
+// Format leaves the key out of every kind of print.
+func (l Limits) Format(f fmt.State, verb rune) {
+	type limits Limits
+	l.Key = nil
+	fmt.Fprintf(f, fmt.FormatString(f, verb), limits(l))
 }
 
 // NewProxy makes a proxy certificate, and a key for it unless the limits hold one.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Name is a distinguished name: RDNs in the order of the certificate, each
@@ -21,10 +22,12 @@ type RDN []Attribute
 
 // Attribute is one type and value of a name.
 type Attribute struct {
-	oid  asn1.ObjectIdentifier
-	tag  int    // of the value, 0 when read from text
-	raw  []byte // the bytes of the value as they stand
-	text string // the value in UTF-8; raw when its type is not a string
+	oid    asn1.ObjectIdentifier
+	der    []byte // of the value; nil when read from text
+	tag    int    // of the value, 0 when read from text
+	raw    []byte // the bytes of the value as they stand
+	text   string // the value in UTF-8
+	opaque bool   // the value is no string, or one that is not well-formed: text is raw, and equals no text
 }
 
 // ParseName reads the DER of a name, such as Certificate.RawSubject.
@@ -81,8 +84,7 @@ func parseRDN(der []byte) (RDN, error) {
 		if rest, err = asn1.Unmarshal(rest, &pair); err != nil {
 			return nil, fmt.Errorf("gsi: name: %w", err)
 		}
-		v := pair.Value
-		rdn = append(rdn, Attribute{pair.Type, v.Tag, v.Bytes, decodeString(v)})
+		rdn = append(rdn, attribute(pair.Type, pair.Value))
 	}
 	if len(rdn) == 0 {
 		return nil, errors.New("gsi: the name holds an empty set")
@@ -90,28 +92,61 @@ func parseRDN(der []byte) (RDN, error) {
 	return rdn, nil
 }
 
-func decodeString(v asn1.RawValue) string {
-	switch v.Tag {
-	case tagT61String:
-		runes := make([]rune, len(v.Bytes))
-		for i, b := range v.Bytes {
-			runes[i] = rune(b)
-		}
-		return string(runes)
-	case asn1.TagBMPString:
-		units := make([]uint16, len(v.Bytes)/2)
-		for i := range units {
-			units[i] = binary.BigEndian.Uint16(v.Bytes[2*i:])
-		}
-		return string(utf16.Decode(units))
-	case tagUniversalString:
-		runes := make([]rune, len(v.Bytes)/4)
-		for i := range runes {
-			runes[i] = rune(binary.BigEndian.Uint32(v.Bytes[4*i:]))
-		}
-		return string(runes)
+func attribute(oid asn1.ObjectIdentifier, v asn1.RawValue) Attribute {
+	text, ok := decodeString(v)
+	if !ok {
+		text = string(v.Bytes)
 	}
-	return string(v.Bytes)
+	return Attribute{oid: oid, der: v.FullBytes, tag: v.Tag, raw: v.Bytes, text: text, opaque: !ok}
+}
+
+// decodeString returns a string in UTF-8, unless the value is none or not
+// well-formed. Strings of one byte each hold whatever bytes CAs have put there.
+func decodeString(v asn1.RawValue) (text string, ok bool) {
+	if v.Class != asn1.ClassUniversal || v.IsCompound {
+		return "", false
+	}
+	switch v.Tag {
+	case asn1.TagUTF8String, asn1.TagPrintableString, asn1.TagIA5String, asn1.TagNumericString, tagVisibleString:
+		return string(v.Bytes), true
+	case tagT61String:
+		return decodeRunes(v.Bytes, 1)
+	case asn1.TagBMPString:
+		return decodeUTF16(v.Bytes)
+	case tagUniversalString:
+		return decodeRunes(v.Bytes, 4)
+	}
+	return "", false
+}
+
+// decodeRunes reads runes of so many bytes each.
+func decodeRunes(b []byte, size int) (text string, ok bool) {
+	var runes []rune
+	for char := range slices.Chunk(b, size) {
+		var r uint32
+		for _, octet := range char {
+			r = r<<8 | uint32(octet)
+		}
+		if len(char) < size || !utf8.ValidRune(rune(r)) {
+			return "", false
+		}
+		runes = append(runes, rune(r))
+	}
+	return string(runes), true
+}
+
+// decodeUTF16 reads what is written in pairs of bytes, surrogates in pairs of
+// their own.
+func decodeUTF16(b []byte) (text string, ok bool) {
+	units := make([]uint16, 0, len(b)/2)
+	for pair := range slices.Chunk(b, 2) {
+		if len(pair) < 2 {
+			return "", false
+		}
+		units = append(units, binary.BigEndian.Uint16(pair))
+	}
+	text = string(utf16.Decode(units))
+	return text, slices.Equal(utf16.Encode([]rune(text)), units)
 }
 
 const (
@@ -121,13 +156,20 @@ const (
 )
 
 // Equal compares two names attribute by attribute: types by what they mean
-// (so that emailAddress is Email and UID is USERID), values letter by letter.
+// (so that emailAddress is Email and UID is USERID), values letter by letter,
+// and values that are no well-formed strings by their DER.
 func (n Name) Equal(m Name) bool {
-	return slices.EqualFunc(n, m, func(a, b RDN) bool {
-		return slices.EqualFunc(a, b, func(x, y Attribute) bool {
-			return x.oid.Equal(y.oid) && x.text == y.text
-		})
-	})
+	return slices.EqualFunc(n, m, func(a, b RDN) bool { return slices.EqualFunc(a, b, Attribute.equal) })
+}
+
+func (a Attribute) equal(b Attribute) bool {
+	if !a.oid.Equal(b.oid) || a.opaque != b.opaque {
+		return false
+	}
+	if a.opaque {
+		return bytes.Equal(a.der, b.der)
+	}
+	return a.text == b.text
 }
 
 // OneLine writes the name in OpenSSL's one-line form, "/O=Grid/CN=Jane Doe", as
@@ -151,8 +193,8 @@ func (n Name) OneLine() string {
 }
 
 // RFC2253 writes the name as RFC 2253 has it, last RDN first, anything but
-// ASCII as UTF-8 in hexadecimal, and values of types that have no name as the
-// DER in hexadecimal, as `openssl -nameopt RFC2253` does.
+// ASCII as UTF-8 in hexadecimal, and values of types that have no name, or that
+// are no strings, as the DER in hexadecimal, as `openssl -nameopt RFC2253` does.
 func (n Name) RFC2253() string {
 	var parts []string
 	for _, rdn := range slices.Backward(n) {
@@ -166,22 +208,22 @@ func (n Name) RFC2253() string {
 }
 
 func (a Attribute) value2253() string {
-	if label(a.oid) != a.oid.String() {
+	if !a.opaque && label(a.oid) != a.oid.String() {
 		return escape2253(a.text)
 	}
-	der, err := asn1.Marshal(asn1.RawValue{Tag: a.tagToWrite(), Bytes: a.raw})
+	der, err := asn1.Marshal(a.value())
 	if err != nil {
 		return escape2253(a.text)
 	}
 	return "#" + strings.ToUpper(hex.EncodeToString(der))
 }
 
-// tagToWrite is UTF8String for a value that was read from text.
-func (a Attribute) tagToWrite() int {
-	if a.tag == 0 {
-		return asn1.TagUTF8String
+// value is a UTF8String when it was read from text.
+func (a Attribute) value() asn1.RawValue {
+	if a.der == nil {
+		return asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: a.raw}
 	}
-	return a.tag
+	return asn1.RawValue{FullBytes: a.der}
 }
 
 func escape2253(s string) string {
@@ -211,11 +253,16 @@ func OneLine(der []byte) string {
 	return n.OneLine()
 }
 
-// CommonName returns the last CN of the name, "" when it has none.
+// CommonName returns the last CN of the name, "" when it has none or one that is
+// no string.
 func (n Name) CommonName() string {
 	for _, rdn := range slices.Backward(n) {
 		for _, a := range rdn {
-			if a.oid.Equal(oidCN) {
+			switch {
+			case !a.oid.Equal(oidCN):
+			case a.opaque:
+				return ""
+			default:
 				return a.text
 			}
 		}
@@ -229,7 +276,7 @@ func (n Name) DER() ([]byte, error) {
 	for _, rdn := range n {
 		var attrs [][]byte
 		for _, a := range rdn {
-			der, err := attributeDER(a.oid, asn1.RawValue{Tag: a.tagToWrite(), Bytes: a.raw})
+			der, err := attributeDER(a.oid, a.value())
 			if err != nil {
 				return nil, err
 			}

@@ -1,7 +1,10 @@
 package gsi_test
 
 import (
+	"bytes"
+	"encoding/asn1"
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"gsigw/gsi"
@@ -77,6 +80,88 @@ func TestParseDN_ReadsOddNamesBack(t *testing.T) {
 		if name, err := gsi.ParseDN(bad); err == nil {
 			t.Errorf("%s is read as %v", bad, name)
 		}
+	}
+}
+
+// valued is the DER of a name with one CN: a value of the tag and the class.
+func valued(t *testing.T, class, tag int, value string) []byte {
+	t.Helper()
+	tlv := func(v asn1.RawValue) []byte {
+		der, err := asn1.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	pair := append([]byte{6, 3, 0x55, 4, 3}, tlv(asn1.RawValue{Class: class, Tag: tag, Bytes: []byte(value)})...)
+	set := tlv(asn1.RawValue{Tag: asn1.TagSet, IsCompound: true, Bytes: tlv(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: pair})})
+	return tlv(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: set})
+}
+
+func TestEqual_TakesForTextWhatIsAWellFormedStringAlone(t *testing.T) {
+	const universal, context = asn1.ClassUniversal, asn1.ClassContextSpecific
+	for what, test := range map[string]struct {
+		class, tag  int
+		value, text string
+		equal       bool
+	}{
+		"a UTF8String":      {universal, asn1.TagUTF8String, "Jane", "Jane", true},
+		"a PrintableString": {universal, asn1.TagPrintableString, "Jane", "Jane", true},
+		"an IA5String":      {universal, asn1.TagIA5String, "Jane", "Jane", true},
+		"a NumericString":   {universal, asn1.TagNumericString, "42", "42", true},
+		"a VisibleString":   {universal, 26, "Jane", "Jane", true},
+		"a T61String":       {universal, asn1.TagT61String, "J\xe4ne", "J\u00e4ne", true},
+		"a BMPString":       {universal, asn1.TagBMPString, "\x00J\x00\xe4", "J\u00e4", true},
+		"a UniversalString": {universal, 28, "\x00\x00\x00J\x00\x01\xd1\x1e", "J\U0001d11e", true},
+
+		"an INTEGER":                      {universal, asn1.TagInteger, "Jane", "Jane", false},
+		"an OCTET STRING":                 {universal, asn1.TagOctetString, "Jane", "Jane", false},
+		"a tag of the context":            {context, asn1.TagUTF8String, "Jane", "Jane", false},
+		"half a character of two bytes":   {universal, asn1.TagBMPString, "\x00J\x01", "J", false},
+		"half a character of four bytes":  {universal, 28, "\x00\x00\x00J\x00", "J", false},
+		"a lone surrogate":                {universal, asn1.TagBMPString, "\xd8\x00", "\ufffd", false},
+		"a lone surrogate in four bytes":  {universal, 28, "\x00\x00\xd8\x00", "\ufffd", false},
+		"a character that does not exist": {universal, 28, "\x00\x11\x00\x00", "\ufffd", false},
+		"one beyond 31 bits":              {universal, 28, "\x80\x00\x00J", "J", false},
+	} {
+		der := valued(t, test.class, test.tag, test.value)
+		name, err := gsi.ParseName(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := gsi.ParseName(valued(t, universal, asn1.TagUTF8String, test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := gsi.ParseName(valued(t, universal, asn1.TagUTF8String, test.value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name.Equal(text) != test.equal || text.Equal(name) != test.equal || !test.equal && (name.Equal(raw) || raw.Equal(name)) {
+			t.Errorf("%s is %s: %t", what, text.OneLine(), !test.equal)
+		}
+		if test.equal != (name.CommonName() == test.text) || test.equal == strings.HasPrefix(name.RFC2253(), "CN=#") {
+			t.Errorf("%s: %q, %s", what, name.CommonName(), name.RFC2253())
+		}
+		if again, err := name.DER(); err != nil || !bytes.Equal(again, der) {
+			t.Errorf("%s is written as %x, %v", what, again, err)
+		}
+		if !test.equal && name.Unambiguous() {
+			t.Errorf("%s: %s passes for text", what, name.OneLine())
+		}
+		if test.class == universal {
+			if again, err := gsi.ParseDN(name.RFC2253()); err != nil || !again.Equal(name) {
+				t.Errorf("%s: %s reads as %v, %v", what, name.RFC2253(), again, err)
+			}
+		}
+	}
+}
+
+func TestEqual_TellsTwoLoneSurrogatesApart(t *testing.T) {
+	high, _ := gsi.ParseName(valued(t, asn1.ClassUniversal, asn1.TagBMPString, "\xd8\x00"))
+	low, _ := gsi.ParseName(valued(t, asn1.ClassUniversal, asn1.TagBMPString, "\xdc\x01"))
+	if high.Equal(low) || !high.Equal(high) {
+		t.Error(high, low)
 	}
 }
 

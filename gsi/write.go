@@ -130,7 +130,12 @@ func DestroyProxyFile(path string) error {
 }
 
 func destroyFile(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := openToDestroy(path)
+	if errors.Is(err, os.ErrPermission) {
+		if err = makeWritable(path); err == nil {
+			f, err = openToDestroy(path)
+		}
+	}
 	if errors.Is(err, syscall.ELOOP) {
 		return fmt.Errorf("%w but a symbolic link: name the file itself", errNotOwn)
 	}
@@ -150,4 +155,20 @@ func destroyFile(path string) error {
 	}
 	_, err = f.WriteAt(make([]byte, min(info.Size(), maxFile)), 0)
 	return errors.Join(err, f.Sync(), os.Remove(path))
+}
+
+func openToDestroy(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+}
+
+// makeWritable lets the user write to a file of his own that is for reading only.
+func makeWritable(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if err := ownFile(info); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o600)
 }

@@ -190,3 +190,39 @@ func TestDestroyProxyFile_TouchesNothingButAFileOfOnesOwn(t *testing.T) {
 		t.Errorf("now it is %q", data)
 	}
 }
+
+// With somebody reading it, a FIFO can be opened to write.
+func TestDestroyProxyFile_LeavesAFIFOAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := DestroyProxyFile(path); !errors.Is(err, errNotOwn) {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Error("it is gone:", err)
+	}
+}
+
+// Root may write to any file, and destroys its own alone. Nobody else can make a file of another's.
+func TestDestroyProxyFile_LeavesTheFileOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return // TestOwnFile_IsTheUsersAlone has the rule
+	}
+	path := writeFile(t, filepath.Join(t.TempDir(), "theirs"), []byte("precious"), 0o600)
+	if err := os.Chown(path, 4711, 4711); err != nil {
+		t.Fatal(err)
+	}
+	if err := DestroyProxyFile(path); !errors.Is(err, errNotOwn) {
+		t.Error(err)
+	}
+	if data, err := os.ReadFile(path); string(data) != "precious" {
+		t.Errorf("now it is %q, %v", data, err)
+	}
+}

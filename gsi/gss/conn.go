@@ -41,7 +41,7 @@ func Client(ctx context.Context, raw net.Conn, config Config) (*Conn, error) {
 }
 
 // Server makes a context as acceptor over raw, and takes what the client delegates: see [Conn.Delegated]. On error
-// raw is closed.
+// raw is closed. A stranger may stall for as long as ctx lets him: give it a deadline.
 func Server(ctx context.Context, raw net.Conn, config Config) (*Conn, error) {
 	c, err := Accept(config)
 	return establish(ctx, raw, c, err, (*Conn).receiveFlag)

@@ -147,6 +147,22 @@ func TestClient_SpeaksToOldServersOnlyWhenTold(t *testing.T) {
 	}
 }
 
+func TestConn_TakesWeakCiphersOnlyFromThoseWhoSpeakToOldPeers(t *testing.T) {
+	for _, told := range []bool{true, false} {
+		near, far := loopback(t)
+		standardServer(t, far, func(c *tls.Config) {
+			c.MaxVersion, c.CipherSuites = tls.VersionTLS12, []uint16{tls.TLS_RSA_WITH_AES_128_CBC_SHA}
+		})
+		config := example.initiator()
+		if told {
+			config.MinVersion = tls.VersionTLS11
+		}
+		if _, err := gss.Client(t.Context(), near, config); told != (err == nil) {
+			t.Errorf("told: %t, error %v", told, err)
+		}
+	}
+}
+
 func TestClient_SaysThatThePeerSpeaksNoGSI(t *testing.T) {
 	near, far := loopback(t)
 	io.WriteString(far, "HTTP/1.0 400 Bad Request\r\n")
@@ -246,6 +262,26 @@ func TestConn_EveryWaitEndsWithItsContext(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestClose_WaitsForNobodyToReadTheLastWord(t *testing.T) {
+	initiator, acceptor, now := withVersion(example.initiator(), tls.VersionTLS12), example.acceptor(), time.Now()
+	initiator.Now = func() time.Time { return now } // in the bubble it is the year 2000
+	acceptor.Now = initiator.Now
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		go gss.Server(t.Context(), far, acceptor) // which reads no more when it has shaken hands
+		client, err := gss.Client(t.Context(), near, initiator)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		client.Close()
+		if waited := time.Since(start); waited == 0 || waited > 10*time.Second {
+			t.Errorf("closed after %s", waited)
+		}
+	})
 }
 
 func TestConn_CancelEndsSendAndReceiveAndTheConn(t *testing.T) {

@@ -123,7 +123,8 @@ func (c *Conn) acceptDelegation(ctx context.Context) error {
 	return err
 }
 
-// assemble believes a delegated certificate only as the peer's own proxy, over our key, in a chain that is trusted.
+// assemble believes a delegated certificate only as the peer's own proxy, over our key, in a chain that is trusted and
+// speaks for the peer.
 func (c *Conn) assemble(key crypto.Signer, reply []byte) (*gsi.Credential, error) {
 	certs, err := x509.ParseCertificates(reply)
 	if err != nil {
@@ -143,6 +144,9 @@ func (c *Conn) assemble(key crypto.Signer, reply []byte) (*gsi.Credential, error
 	}
 	if id.Depth != c.Peer().Depth+1 {
 		return nil, errors.New("gss: the delegated certificate is no proxy of the peer's")
+	}
+	if !id.EndEntity.Equal(c.Peer().EndEntity) {
+		return nil, errors.New("gss: the delegated certificate is an independent proxy, which does not speak for the peer; delegate one that does")
 	}
 	return &gsi.Credential{Chain: chain, Key: key}, nil
 }

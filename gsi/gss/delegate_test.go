@@ -209,6 +209,9 @@ func TestServer_RefusesDelegatedCertificates(t *testing.T) {
 		{"of the CA's, over another key", endEntity, "not over the key"},
 		{"by another user", mint(pki.ECUser), "not trusted"},
 		{"by the peer's end entity, not by its proxy", mint(pki.User), "not trusted"},
+		{"that is independent", func(request []byte) []byte {
+			return gridtest.Must(gss.SignRequest(request, example.alice, gsi.Limits{Type: gsi.RFCIndependent}))[0].Raw
+		}, "does not speak for the peer"},
 		{"that expired", func(request []byte) []byte {
 			return gridtest.Must(gss.SignRequest(request, example.alice, gsi.Limits{Now: time.Now().Add(-2 * time.Minute), Lifetime: time.Minute}))[0].Raw
 		}, "not trusted"},

@@ -2,6 +2,7 @@ package gss
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -76,11 +77,12 @@ func readToken(r *bufio.Reader, limit int) ([]byte, error) {
 	if !looksLikeRecord(header) {
 		r.Discard(lengthHeader)
 	}
-	token := make([]byte, n)
-	if _, err := io.ReadFull(r, token); err != nil {
+	// A length is quickly said: memory is for what has come.
+	var token bytes.Buffer
+	if _, err := io.CopyN(&token, r, int64(n)); err != nil {
 		return nil, ended(err)
 	}
-	return token, nil
+	return token.Bytes(), nil
 }
 
 func tokenLength(header []byte) (int, error) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -219,4 +220,33 @@ func FuzzReadToken(f *testing.F) {
 			t.Errorf("a token of %d bytes", len(token))
 		}
 	})
+}
+
+// strangers announces a token of a megabyte and then stalls, or ends.
+type strangers struct{ left []byte }
+
+func (s *strangers) Read(p []byte) (int, error) {
+	if len(s.left) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, s.left)
+	s.left = s.left[n:]
+	return n, nil
+}
+
+func TestReadToken_HoldsMemoryForWhatHasComeAlone(t *testing.T) {
+	const announced = 1 << 20
+	r := bufio.NewReader(nil)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 100 {
+		r.Reset(&strangers{[]byte{0, announced >> 16, 0, 0, 22}})
+		if _, err := gss.ReadToken(r, announced); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / 100; each > 16<<10 {
+		t.Errorf("five bytes take %d", each)
+	}
 }
