@@ -172,7 +172,11 @@ func (m *maker) contact(ctx context.Context, client *voms.Client, w voms.Request
 	}
 	fmt.Fprintln(m.progress, " Done")
 	for _, said := range grant.Warnings {
-		m.warn("the server of %s says: %s", w.VO, said)
+		whose := "the server of %s says: %s"
+		if said.Code < 0 { // ours
+			whose = "the attributes of %s: %s"
+		}
+		m.warn(whose, w.VO, said)
 	}
 	for _, missing := range grant.Missing {
 		m.warn("the server of %s has left out %s without a word", w.VO, missing)
