@@ -45,7 +45,7 @@ func (s *session) authorization(offers []offer) ([]byte, error) {
 		if i < 0 || !s.canProve(m) {
 			continue
 		}
-		proof := append([]byte(s.passphrase), 0)
+		proof := append([]byte(s.request.passphrase), 0)
 		if m.hash != 0 {
 			var err error
 			if proof, err = proveRenewal(s.renew, offers[i].data, m.hash); err != nil {
@@ -61,7 +61,7 @@ func (s *session) canProve(m method) bool {
 	if m.hash != 0 {
 		return s.renew != nil
 	}
-	return s.renew == nil && s.passphrase != ""
+	return s.renew == nil && s.request.passphrase != ""
 }
 
 func list(offers []offer) string {

@@ -84,6 +84,8 @@ func (c *Client) address() (addr, host string, err error) {
 // isServer says whether the one that answered is the one that was meant.
 func (c *Client) isServer(host string, id *gsi.Identity) error {
 	switch {
+	case id.Independent: // whoever made it chose its name
+		return fmt.Errorf("%w: it shows an independent proxy, %s, which speaks for nobody", ErrIdentity, harmless(id.DN))
 	case c.ServerDN != "" && id.Matches(c.ServerDN), c.ServerDN == "" && speaksFor(id, host):
 		return nil
 	case c.ServerDN != "":
@@ -95,15 +97,7 @@ func (c *Client) isServer(host string, id *gsi.Identity) error {
 
 // speaksFor takes what [trust.HostMatches] takes, and myproxy/<fqdn> as the CN (section A.1).
 func speaksFor(id *gsi.Identity, host string) bool {
-	if trust.HostMatches(id.EndEntity, host) {
-		return true
-	}
-	kind, err := gsi.Classify(id.EndEntity)
-	if err != nil || kind != gsi.EEC || len(id.EndEntity.DNSNames) > 0 {
-		return false
-	}
-	name, err := gsi.ParseName(id.EndEntity.RawSubject)
-	return err == nil && strings.EqualFold(name.CommonName(), "myproxy/"+strings.TrimSuffix(host, "."))
+	return trust.HostMatches(id.EndEntity, host) || trust.ServiceMatches(id.EndEntity, "myproxy", host)
 }
 
 // exchange opens a session, sends the request, and leaves the rest to follow, which gets the reply when it is OK.
@@ -118,12 +112,18 @@ func (c *Client) exchange(ctx context.Context, r *request, o options, follow fun
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	o.secrets = append(o.secrets, r.passphrase, r.newPassphrase)
+	err = failure(ctx, r.command, c.converse(ctx, r, o, message, follow))
+	return withoutSecrets(err, o.secrets)
+}
+
+func (c *Client) converse(ctx context.Context, r *request, o options, message []byte, follow func(*session, *reply) error) error {
 	s, err := c.open(ctx, r, o)
 	if err != nil {
-		return failure(ctx, r.command, err)
+		return err
 	}
 	defer s.conn.Close()
-	return failure(ctx, r.command, s.run(message, follow))
+	return s.run(message, follow)
 }
 
 // failure says that time is up where that is what ended an exchange, and names the command otherwise unnamed.

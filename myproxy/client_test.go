@@ -18,6 +18,9 @@ func hostNamed(name string, dns ...string) func() *gsi.Credential {
 
 func TestClient_TalksToTheServerThatIsMeantAlone(t *testing.T) {
 	const base = "/O=Grid/OU=gsigw test/CN="
+	independent := gridtest.Must(pki().Proxy(gsi.Limits{Type: gsi.RFCIndependent}))
+	below := gridtest.Must(gsi.NewProxy(independent, gsi.Limits{Now: now}))
+	of := func(c *gsi.Credential) func() *gsi.Credential { return func() *gsi.Credential { return c } }
 	for name, c := range map[string]struct {
 		host func() *gsi.Credential
 		dn   string
@@ -37,6 +40,8 @@ func TestClient_TalksToTheServerThatIsMeantAlone(t *testing.T) {
 		"a user":                               {host: user},
 		"a user who calls his proxy localhost": {host: proxyNamed("localhost")},
 		"a user who calls his proxy myproxy":   {host: proxyNamed("myproxy/localhost")},
+		"an independent proxy of the very DN":  {host: of(independent), dn: gsi.OneLine(independent.Leaf().RawSubject)},
+		"a proxy of one of the very DN":        {host: of(below), dn: gsi.OneLine(independent.Leaf().RawSubject)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, client := newFakeAs(t, c.host(), func(v *visit) { v.ok() })
@@ -53,6 +58,23 @@ func TestClient_TalksToTheServerThatIsMeantAlone(t *testing.T) {
 				t.Errorf("%v, after %d requests", err, f.count())
 			}
 		})
+	}
+}
+
+func TestIsServer_TakesTheServersNameForHostNamesAlone(t *testing.T) {
+	for _, c := range []struct {
+		name, host string
+		ok         bool
+	}{
+		{"/CN=myproxy/m.example.org", "m.example.org", true},
+		{"/CN=MyProxy/M.example.org", "m.EXAMPLE.org.", true},
+		{"/CN=myproxy/192.0.2.1", "192.0.2.1", false},
+		{"/CN=myproxy/\u212Aelvin.example.org", "kelvin.example.org", false},
+	} {
+		id := gridtest.Must(gsi.IdentityOf(hostNamed(c.name)().Chain))
+		if err := new(Client).isServer(c.host, id); c.ok != (err == nil) {
+			t.Errorf("%s for %s: %v", c.name, c.host, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -40,23 +41,60 @@ func (e *ServerError) Error() string {
 // maxWords bounds what is kept of a server's words, in bytes.
 const maxWords = 4096
 
-// serverError makes an error of the lines of a refusal. A server may quote what it was sent: the secrets are taken out
-// of its words.
+// serverError makes an error of the lines of a refusal.
 func serverError(c command, lines []string, secrets []Secret) *ServerError {
-	words := strings.Join(lines, "\n")
-	// The longest first: one may be a part of the other.
-	slices.SortFunc(secrets, func(a, b Secret) int { return len(b) - len(a) })
-	for _, s := range secrets {
-		if s != "" {
-			words = strings.ReplaceAll(words, string(s), redacted)
-		}
-	}
+	words := redact(strings.Join(lines, "\n"), secrets)
 	lines = strings.Split(words[:min(len(words), maxWords)], "\n")
 	for i, line := range lines {
 		lines[i] = strings.TrimSpace(harmless(line))
 	}
 	return &ServerError{Command: c.String(), Message: strings.Trim(strings.Join(lines, "\n"), "\n")}
 }
+
+// redact takes secrets out of words of a server, which may quote what it was sent. They may have been quoted again, by
+// %q, or be harmless already.
+func redact(words string, secrets []Secret) string {
+	var spellings []string
+	for _, s := range secrets {
+		quoted := strconv.Quote(string(s))
+		spellings = append(spellings, string(s), quoted[1:len(quoted)-1], harmless(string(s)))
+	}
+	// The longest first: one may be a part of the other.
+	slices.SortFunc(spellings, func(a, b string) int { return len(b) - len(a) })
+	for _, s := range spellings {
+		if s != "" {
+			words = strings.ReplaceAll(words, s, redacted)
+		}
+	}
+	return words
+}
+
+// withoutSecrets is the last that happens to an error of an exchange, whatever part of it quotes the server: its text
+// has no secret, and an end.
+func withoutSecrets(err error, secrets []Secret) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*ServerError](err); ok {
+		return err // is without them from the start
+	}
+	text := redact(err.Error(), secrets)
+	text = text[:min(len(text), maxWords)]
+	if text == err.Error() {
+		return err
+	}
+	return &discreet{text, err}
+}
+
+// discreet is an error that must not be read as it is. What it is can be asked all the same.
+type discreet struct {
+	text string
+	err  error
+}
+
+func (d *discreet) Error() string { return d.text }
+
+func (d *discreet) Is(target error) bool { return errors.Is(d.err, target) }
 
 // harmless replaces what could steer a terminal or forge a line of a log.
 func harmless(s string) string {

@@ -22,7 +22,7 @@ type GetRequest struct {
 	CredentialName string        // empty: the user's default one
 	Lifetime       time.Duration // of the proxy, in minutes; 0 means DefaultLifetime. The server may give less
 
-	Key  crypto.Signer `json:"-"` // of the proxy; nil: a new RSA key
+	Key  crypto.Signer `json:"-" xml:"-"` // of the proxy; nil: a new RSA key
 	Bits int           // of the new key: 1024 to 8192; 0 means 2048
 
 	// DN is the identity that the credential has to have; empty: any that is trusted.
@@ -38,6 +38,13 @@ type GetRequest struct {
 
 	// TrustRoots, when it is not nil, asks for the server's trust roots along with the proxy.
 	TrustRoots *TrustRoots
+}
+
+// Format leaves the key out of every kind of print.
+func (g GetRequest) Format(f fmt.State, verb rune) {
+	type getRequest GetRequest
+	g.Key = nil
+	fmt.Fprintf(f, fmt.FormatString(f, verb), getRequest(g))
 }
 
 // Get gets a proxy. Its chain is over our key, trusted, of the identity asked for, and lives no longer than asked.

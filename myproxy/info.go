@@ -93,7 +93,7 @@ const lastSecond = 253402300799
 func unixTime(r *reply, key string) (time.Time, error) {
 	s, err := strconv.ParseInt(r.value(key), 10, 64)
 	if err != nil || s < 0 || s > lastSecond {
-		return time.Time{}, protocolError("its %.80q is no time: seconds since 1970 are", key)
+		return time.Time{}, protocolError("its %q is no time: seconds since 1970 are", key)
 	}
 	return time.Unix(s, 0), nil
 }

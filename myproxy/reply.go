@@ -1,6 +1,7 @@
 package myproxy
 
 import (
+	"bytes"
 	"strings"
 )
 
@@ -19,55 +20,62 @@ const (
 	responseAuthorization = "2"
 )
 
+// maxLines bounds those of a reply. Each trust root has one.
+const maxLines = 2 * maxRootsFiles
+
 // reply is a message from the server: lines of KEY=VALUE. Lines that are not understood are ignored (PROTOCOL, section
 // A.8).
 type reply struct {
 	response string
-	lines    []string
+	lines    map[string][]string // values by what stands before the first '=', in their order
 }
 
 // parseReply reads a message without its NUL.
 func parseReply(text []byte) (*reply, error) {
-	r := &reply{lines: strings.Split(string(text), "\n")}
-	switch v, n := r.only(keyVersion); {
-	case n != 1:
-		return nil, protocolError("its reply has %d lines of %s, not one: is it a MyProxy server?", n, keyVersion)
-	case v != version:
-		return nil, protocolError("its reply is of version %.40q, and %s is spoken here", v, version)
+	if n := bytes.Count(text, []byte("\n")); n > maxLines {
+		return nil, protocolError("its reply has %d lines; %d are taken", n, maxLines)
 	}
-	response, n := r.only(keyResponse)
-	if n != 1 {
+	r := &reply{lines: map[string][]string{}}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if key, value, ok := strings.Cut(line, "="); ok {
+			r.lines[key] = append(r.lines[key], value)
+		}
+	}
+	switch v := r.values(keyVersion); {
+	case len(v) != 1:
+		return nil, protocolError("its reply has %d lines of %s, not one: is it a MyProxy server?", len(v), keyVersion)
+	case v[0] != version:
+		return nil, protocolError("its reply is of version %q, and %s is spoken here", v[0], version)
+	}
+	if n := len(r.values(keyResponse)); n != 1 {
 		return nil, protocolError("its reply has %d lines of %s, not one", n, keyResponse)
 	}
-	switch response {
+	switch response := r.value(keyResponse); response {
 	case responseOK, responseError, responseAuthorization:
 		r.response = response
 		return r, nil
 	}
-	return nil, protocolError("its reply says %s=%.40q, which means nothing", keyResponse, response)
-}
-
-// only returns the value of a key, the first if there are several, and how many there are.
-func (r *reply) only(key string) (value string, n int) {
-	for _, v := range r.values(key) {
-		if n++; n == 1 {
-			value = v
-		}
-	}
-	return value, n
+	return nil, protocolError("its reply says %s=%q, which means nothing", keyResponse, r.value(keyResponse))
 }
 
 // value returns the first value of a key, "" without one.
 func (r *reply) value(key string) string {
-	v, _ := r.only(key)
-	return v
+	if v := r.values(key); len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
+// values returns all values of a key, which may hold a '=' itself: credentials may be called so.
 func (r *reply) values(key string) []string {
+	key, more, odd := strings.Cut(key, "=")
+	if !odd {
+		return r.lines[key]
+	}
 	var list []string
-	for _, line := range r.lines {
-		if rest, ok := strings.CutPrefix(line, key); ok && strings.HasPrefix(rest, "=") {
-			list = append(list, rest[1:])
+	for _, v := range r.lines[key] {
+		if value, ok := strings.CutPrefix(v, more+"="); ok {
+			list = append(list, value)
 		}
 	}
 	return list

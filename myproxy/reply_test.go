@@ -2,7 +2,9 @@ package myproxy
 
 import (
 	"crypto/x509"
+	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +18,45 @@ func TestParseReply_IgnoresLinesThatItDoesNotKnow(t *testing.T) {
 	r, err := parseReply([]byte("HELLO\nX=1\nVERSION=MYPROXYv2\n\nRESPONSE=0\nRESPONSE_SIZE=9\nMY_VERSION=3\n"))
 	if err != nil || r.response != responseOK {
 		t.Errorf("got %v, %v", r, err)
+	}
+}
+
+func TestParseReply_CountsLinesBeforeItReadsThem(t *testing.T) {
+	text := []byte("VERSION=MYPROXYv2\nRESPONSE=0\n" + strings.Repeat("\n", 1<<20))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := parseReply(text)
+	runtime.ReadMemStats(&after)
+	mustFail(t, err, "1048578 lines; 20000 are taken")
+	if n := after.TotalAlloc - before.TotalAlloc; n > 1<<18 {
+		t.Errorf("%d bytes for a reply of %d", n, len(text))
+	}
+}
+
+// A credential is looked up as fast in a long reply as in a short one.
+func TestParseInfo_TakesNoTimeForLinesThatItDoesNotWant(t *testing.T) {
+	took := func(filler int) time.Duration {
+		var b strings.Builder
+		b.WriteString("VERSION=MYPROXYv2\nRESPONSE=0\nCRED_START_TIME=1\nCRED_END_TIME=2\n" + strings.Repeat("CRED_filler_START_TIME_=\n", filler) + "ADDL_CREDS=")
+		for i := range maxListed - 1 {
+			fmt.Fprintf(&b, "%x,", i)
+		}
+		for i := range maxListed - 1 {
+			fmt.Fprintf(&b, "\nCRED_%x_START_TIME=1\nCRED_%x_END_TIME=1", i, i)
+		}
+		r := gridtest.Must(parseReply([]byte(b.String())))
+		best := time.Hour
+		for range 5 {
+			start := time.Now()
+			if list, err := parseInfo(r); err != nil || len(list) != maxListed {
+				t.Fatal(len(list), err)
+			}
+			best = min(best, time.Since(start))
+		}
+		return best
+	}
+	if short, long := took(0), took(maxLines-2*maxListed-10); long > 4*short {
+		t.Errorf("%s for a long reply, %s for a short one", long, short)
 	}
 }
 

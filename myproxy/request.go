@@ -92,7 +92,8 @@ func stored(p Policy, name, description string) []field {
 
 func named(name string) []field { return []field{{keyName, name}} }
 
-func (r *request) secrets() []Secret { return []Secret{r.newPassphrase, r.passphrase} }
+// Format keeps the passphrases out of every kind of print: fmt does not ask the fields of a struct that it may not see.
+func (r request) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%s for %q", r.command, r.username) }
 
 // encode writes the message. Errors name the field and never the value.
 func (r *request) encode() ([]byte, error) {

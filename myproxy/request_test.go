@@ -1,8 +1,11 @@
 package myproxy
 
 import (
+	"crypto/ed25519"
 	"crypto/rsa"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/xml"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -65,13 +68,19 @@ func TestEncode_RefusesWhatAServerWouldCutOff(t *testing.T) {
 
 func TestSecret_IsInNoPrint(t *testing.T) {
 	proxy := gridtest.Must(pki().Proxy(gsi.Limits{}))
+	edwards := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) // a slice, that fmt would print from anywhere
 	requests := []any{
 		GetRequest{Username: "jane", Passphrase: pass, Key: proxy.Key, Renew: proxy},
 		&PutRequest{Passphrase: pass, Limits: gsi.Limits{Key: proxy.Key}},
 		ChangePassphraseRequest{Old: pass, New: pass}, StoreRequest{Key: pass}, RetrieveRequest{Passphrase: pass}, Retrieved{PEM: pass}, pass,
+		request{passphrase: pass}, &request{newPassphrase: pass}, GetRequest{Key: edwards}, &GetRequest{Key: edwards}, GetRequest{Renew: &gsi.Credential{Key: edwards}},
+		PutRequest{Limits: gsi.Limits{Key: edwards}}, Client{Credential: gsi.Static(&gsi.Credential{Key: edwards})},
 	}
 	prime := proxy.Key.(*rsa.PrivateKey).Primes[0]
-	hidden := []string{string(pass), fmt.Sprintf("%x", string(pass)), fmt.Sprintf("%v", []byte(pass)), prime.String(), prime.Text(16)}
+	hidden := []string{
+		strings.Trim(fmt.Sprint([]byte(edwards)), "[]"), fmt.Sprintf("%x", []byte(edwards)), base64.StdEncoding.EncodeToString(edwards),
+		string(pass), fmt.Sprintf("%x", string(pass)), fmt.Sprintf("%v", []byte(pass)), prime.String(), prime.Text(16),
+	}
 	var logged strings.Builder
 	text, lines := slog.New(slog.NewTextHandler(&logged, nil)), slog.New(slog.NewJSONHandler(&logged, nil))
 	for _, r := range requests {
@@ -81,12 +90,15 @@ func TestSecret_IsInNoPrint(t *testing.T) {
 		if b, err := json.Marshal(r); err == nil {
 			logged.Write(b)
 		}
+		if b, err := xml.Marshal(r); err == nil {
+			logged.Write(b)
+		}
 		text.Info("text", "request", r)
 		lines.Info("json", "request", r)
 	}
 	for _, h := range hidden {
 		if strings.Contains(logged.String(), h) {
-			t.Errorf("%.20q is in what was printed", h)
+			t.Errorf("%.40q is in what was printed", h)
 		}
 	}
 }

@@ -14,17 +14,16 @@ import (
 
 // options are what a command needs besides its request.
 type options struct {
-	renew *gsi.Credential // the proof that the server may ask for
-	limit int             // of all that the server sends, in bytes; 0 means maxReply
+	renew   *gsi.Credential // the proof that the server may ask for
+	limit   int             // of all that the server sends, in bytes; 0 means maxReply
+	secrets []Secret        // which no error may quote, besides the request's passphrases
 }
 
 // session is one connection: one request, and what follows it.
 type session struct {
 	ctx context.Context
 	options
-	command    command
-	secrets    []Secret // which no error may quote
-	passphrase Secret
+	request    *request
 	credential *gsi.Credential // the client's own; nil: anonymous
 	conn       *gss.Conn
 	in         *stream
@@ -39,7 +38,7 @@ func (c *Client) open(ctx context.Context, r *request, o options) (*session, err
 	if c.Trust == nil {
 		return nil, errors.New("myproxy: the client has no Trust: without it no server can be told from another")
 	}
-	s := &session{ctx: ctx, options: o, command: r.command, secrets: r.secrets(), passphrase: r.passphrase}
+	s := &session{ctx: ctx, options: o, request: r}
 	if c.Credential != nil {
 		if s.credential, err = c.Credential.Credential(ctx); err != nil {
 			return nil, err
@@ -131,7 +130,7 @@ func (s *session) reply() (*reply, error) {
 func (s *session) understand(text []byte) (*reply, error) {
 	r, err := parseReply(text)
 	if err == nil && r.response == responseError {
-		return nil, serverError(s.command, r.values(keyError), s.secrets)
+		return nil, serverError(s.request.command, r.values(keyError), s.secrets)
 	}
 	return r, err
 }

@@ -41,7 +41,7 @@ func (c *Client) Store(ctx context.Context, s StoreRequest) error {
 		return err
 	}
 	r := &request{cmdStore, s.Username, "", "", lifetime, stored(s.Policy, s.CredentialName, s.Description)}
-	return c.exchange(ctx, r, options{}, func(s *session, _ *reply) error {
+	return c.exchange(ctx, r, options{secrets: s.Key.lines()}, func(s *session, _ *reply) error {
 		if err := s.send(append(text, 0)); err != nil {
 			return err
 		}

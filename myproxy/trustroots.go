@@ -3,10 +3,10 @@ package myproxy
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"regexp"
@@ -45,20 +45,19 @@ func (c *Client) TrustRoots(ctx context.Context) (TrustRoots, error) {
 
 // readTrustRoots reads TRUSTED_CERTS=f1,f2 and FILEDATA_<name>=<base64> out of a reply.
 func readTrustRoots(r *reply) (TrustRoots, error) {
-	names := strings.Split(r.value(keyTrustedCerts), ",")
-	if len(names) > maxRootsFiles {
-		return nil, protocolError("it has %d trust roots; %d are taken", len(names), maxRootsFiles)
+	names := r.value(keyTrustedCerts)
+	if n := strings.Count(names, ",") + 1; n > maxRootsFiles {
+		return nil, protocolError("it has %d trust roots; %d are taken", n, maxRootsFiles)
 	}
-	data := r.fileData()
 	roots, size := TrustRoots{}, 0
-	for _, name := range names {
+	for name := range strings.SplitSeq(names, ",") {
 		if strings.ContainsAny(name, "/\\\x00") {
-			return nil, protocolError("it names a trust root %.80q, which is no file name", name)
+			return nil, protocolError("it names a trust root %q, which is no file name", name)
 		}
 		if !rootName.MatchString(name) {
 			continue
 		}
-		content, err := base64.StdEncoding.DecodeString(data[name])
+		content, err := base64.StdEncoding.DecodeString(r.value(keyFileData + name))
 		if err != nil || len(content) == 0 {
 			return nil, protocolError("it names the trust root %q, and sends no content for it", name)
 		}
@@ -68,18 +67,6 @@ func readTrustRoots(r *reply) (TrustRoots, error) {
 		roots[name] = content
 	}
 	return roots, nil
-}
-
-func (r *reply) fileData() map[string]string {
-	data := map[string]string{}
-	for _, line := range r.lines {
-		if rest, ok := strings.CutPrefix(line, keyFileData); ok {
-			if name, content, ok := strings.Cut(rest, "="); ok {
-				data[name] = content
-			}
-		}
-	}
-	return data
 }
 
 // Write writes the files into a directory, which it makes if need be, each of them whole or not at all. A CA comes after
@@ -116,13 +103,10 @@ func casLast(a, b string) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 }
 
-// replaceFile writes beside the file first. What was there under that name, a symbolic link say, is replaced and not
-// followed.
+// replaceFile writes beside the file first, under a name that no other writer has. What is there already, a symbolic
+// link say, is replaced and not followed.
 func replaceFile(root *os.Root, name string, content []byte) (err error) {
-	beside := "." + name + ".new"
-	if err := root.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	beside := "." + name + "." + rand.Text()
 	f, err := root.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err

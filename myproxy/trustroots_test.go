@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gsigw/gsi"
@@ -156,6 +157,41 @@ func TestWrite_ReplacesALinkAndFollowsNone(t *testing.T) {
 	info, err := os.Lstat(filepath.Join(dir, "12345678.0"))
 	if string(kept) != "precious" || err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o644 {
 		t.Errorf("%q, %v", kept, info)
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 2 {
+		t.Errorf("%v are left", left)
+	}
+}
+
+func TestWrite_OfTwoAtOnceLeavesWholeFiles(t *testing.T) {
+	const size = 1 << 20
+	dir := t.TempDir()
+	file := filepath.Join(dir, "12345678.0")
+	var writers sync.WaitGroup
+	for _, letter := range []string{"a", "b"} {
+		writers.Go(func() {
+			for range 30 {
+				if err := (TrustRoots{"12345678.0": []byte(strings.Repeat(letter, size))}).Write(dir); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { writers.Wait(); close(done) }()
+	for reading := true; reading; {
+		select {
+		case <-done:
+			reading = false
+		default:
+		}
+		content, err := os.ReadFile(file)
+		if err != nil && reading {
+			continue // it is not there yet
+		}
+		if n := strings.Count(string(content), string(content[:min(1, len(content))])); n != size {
+			t.Fatalf("%d bytes, %d of one writer, %v", len(content), n, err)
+		}
 	}
 	if left, _ := os.ReadDir(dir); len(left) != 1 {
 		t.Errorf("%v are left", left)
