@@ -143,6 +143,19 @@ func TestDo_TakesAServerByDN(t *testing.T) {
 	}
 }
 
+// Whoever makes an independent proxy names it: it may bear the very DN that the route wants.
+func TestDo_RefusesAnIndependentProxyOfTheVeryDN(t *testing.T) {
+	var proxy *gsi.Credential
+	g := newGrid(t, sayWho, func(g *grid, c *tls.Config) {
+		proxy = newProxy(t, g.ca.issue(t, "host/service.example.org", loopbackHost), gsi.Limits{Type: gsi.RFCIndependent})
+		c.Certificates = []tls.Certificate{tlsCertificate(proxy)}
+	})
+	target := g.target(t)
+	target.PeerDN = []string{gsi.OneLine(proxy.Leaf().RawSubject)}
+	_, _, err := doCall(g.client(t), t.Context(), target, post("x"))
+	wantError(t, err, OpIdentity, "independent proxy")
+}
+
 func TestDo_TakesAHostProxyByTheHostsName(t *testing.T) {
 	g := newGrid(t, sayWho, func(g *grid, c *tls.Config) {
 		c.Certificates = []tls.Certificate{tlsCertificate(newProxy(t, g.ca.issue(t, "host/service.example.org", loopbackHost), gsi.Limits{}))}
