@@ -37,7 +37,7 @@ func shown(value any) string {
 	return out.String()
 }
 
-func TestPrivateKeys_AreShownByNothing(t *testing.T) {
+func TestCredential_NeverShowsItsKey(t *testing.T) {
 	user := newPKI(t).User
 	_, edwards, err := ed25519.GenerateKey(rand.Reader) // a slice, that fmt would print from anywhere
 	if err != nil {
