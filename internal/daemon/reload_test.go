@@ -176,6 +176,30 @@ func TestWatcher_LooksWithoutEvents(t *testing.T) { // network file systems give
 	heard(t, reloads)
 }
 
+// What changes after it was read, and before the reload is over, would otherwise never be read.
+func TestWatcher_SeesAChangeDuringAReload(t *testing.T) {
+	ours := filepath.Join(t.TempDir(), "ours")
+	os.WriteFile(ours, []byte("1"), 0o600)
+	w := gridtest.Must(newWatcher(slog.New(slog.DiscardHandler)))
+	w.watch(nil, []string{ours})
+	reloads, done, first := make(chan bool, 10), make(chan bool), true
+	go func() {
+		defer close(done)
+		w.run(t.Context(), nil, func() {
+			if first {
+				os.WriteFile(ours, []byte("333"), 0o600)
+			}
+			first = false
+			w.watch(w.dirs, w.files)
+			reloads <- true
+		})
+	}()
+	t.Cleanup(func() { <-done })
+	os.WriteFile(ours, []byte("22"), 0o600)
+	heard(t, reloads)
+	heard(t, reloads)
+}
+
 // watched runs a watcher until the test ends.
 func watched(t *testing.T, files []string) <-chan bool {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,8 +31,8 @@ type watcher struct {
 	every  time.Duration // between looks without an event
 
 	dirs, files []string
-	seen        string // what they were when last looked at
-	unsettled   bool   // they were different the time before
+	seen        map[string]string // what they were when last looked at, by path
+	unsettled   bool              // they were different the time before
 }
 
 func newWatcher(log *slog.Logger) (*watcher, error) {
@@ -56,7 +57,14 @@ func (w *watcher) watch(dirs, files []string) {
 			w.log.Warn("a directory cannot be watched: its changes are seen within a minute", "dir", dir, "err", err)
 		}
 	}
-	w.seen = w.look()
+	// What was watched before keeps what was seen of it before it was read: a change since then is still to be read.
+	seen := w.look()
+	for path := range seen {
+		if before, ok := w.seen[path]; ok {
+			seen[path] = before
+		}
+	}
+	w.seen = seen
 }
 
 // places are the directories to watch: those given, those that hold the files, and where symbolic links lead.
@@ -74,36 +82,37 @@ func places(dirs, files []string) []string {
 	return slices.Compact(list)
 }
 
-// look is a text that changes when one of the files does.
-func (w *watcher) look() string {
-	var b strings.Builder
+// look says what the files and directories are, in words that change when they do.
+func (w *watcher) look() map[string]string {
+	seen := map[string]string{}
 	for _, f := range w.files {
-		stamp(&b, f)
+		seen[f] = stamp(f)
 	}
 	for _, dir := range w.dirs {
 		entries, err := os.ReadDir(dir)
-		fmt.Fprintln(&b, dir, err)
+		var b strings.Builder
+		fmt.Fprintln(&b, err)
 		for _, e := range entries {
-			stamp(&b, filepath.Join(dir, e.Name()))
+			fmt.Fprintln(&b, e.Name(), stamp(filepath.Join(dir, e.Name())))
 		}
+		seen[dir] = b.String()
 	}
-	return b.String()
+	return seen
 }
 
-func stamp(b *strings.Builder, path string) {
+func stamp(path string) string {
 	real, _ := filepath.EvalSymlinks(path)
 	info, err := os.Stat(path)
 	if err != nil {
-		fmt.Fprintln(b, path, real, "unreadable")
-		return
+		return real + " unreadable"
 	}
-	fmt.Fprintln(b, path, real, info.Size(), info.Mode(), info.ModTime().UnixNano())
+	return fmt.Sprintln(real, info.Size(), info.Mode(), info.ModTime().UnixNano())
 }
 
 // changed says whether the files changed and are at rest again.
 func (w *watcher) changed() (yes, again bool) {
 	now := w.look()
-	if now != w.seen {
+	if !maps.Equal(now, w.seen) {
 		w.seen, w.unsettled = now, true
 		return false, true
 	}
@@ -121,6 +130,7 @@ func (w *watcher) run(ctx context.Context, hangUps <-chan os.Signal, reload func
 		case <-ctx.Done():
 			return
 		case <-hangUps:
+			w.seen = w.look()
 			reload()
 		case <-w.notify.Events:
 			if !awake {

@@ -90,12 +90,20 @@ func TestReply_TakenFromANamedDN(t *testing.T) {
 	}
 }
 
-// An independent proxy speaks for itself: naming the user's DN does not let it answer.
-func TestReply_IndependentProxyIsNotItsIssuer(t *testing.T) {
-	b := newBench(t, signedBy(func(b *bench) *gsi.Credential {
-		return gridtest.Must(b.pki.Proxy(gsi.Limits{Type: gsi.RFCIndependent, Lifetime: time.Hour}))
-	}), func(b *bench) { b.route.PeerDN = []string{gridtest.UserName} })
-	want(t, b.post(add11), 500, "FailedCheck")
+// An independent proxy speaks for itself, under a name that its maker chose: neither the user's DN nor that name lets it
+// answer.
+func TestReply_IndependentProxyNeverAnswers(t *testing.T) {
+	var proxy *gsi.Credential
+	for _, peer := range []func() string{
+		func() string { return gridtest.UserName },
+		func() string { return gsi.OneLine(proxy.Leaf().RawSubject) },
+	} {
+		b := newBench(t, signedBy(func(b *bench) *gsi.Credential {
+			proxy = gridtest.Must(b.pki.Proxy(gsi.Limits{Type: gsi.RFCIndependent, Lifetime: time.Hour}))
+			return proxy
+		}), func(b *bench) { b.route.PeerDN = []string{peer()} })
+		want(t, b.post(add11), 500, "FailedCheck")
+	}
 }
 
 func TestReply_SignedFaultIsTheServicesOwn(t *testing.T) {

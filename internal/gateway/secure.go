@@ -161,11 +161,13 @@ func signer(r *policy.Route) func(*gsi.Identity) error {
 		switch {
 		case id == nil || id.EndEntity == nil:
 			return errors.New("nobody is known to have signed")
+		case id.Independent: // whoever made it chose its name
+			return fmt.Errorf("the signer %q is an independent proxy, which is never a service", id.DN)
 		case len(r.PeerDN) > 0 && slices.ContainsFunc(r.PeerDN, id.Matches):
 			return nil
 		case len(r.PeerDN) > 0:
 			return fmt.Errorf("the signer %q is not among the peers of route %s", id.DN, r.Name)
-		case id.Depth > 0 || id.Independent:
+		case id.Depth > 0:
 			return fmt.Errorf("the signer is a proxy of %q, which is no host: name its DN under peer if it is the service", id.DN)
 		case !trust.HostMatches(id.EndEntity, r.Target.Host):
 			return fmt.Errorf("the signer %q is not host %s: name its DN under peer if it is the service", id.DN, r.Target.Host)
