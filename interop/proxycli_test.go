@@ -171,6 +171,48 @@ func TestProxyInfo_AnswersAsGridProxyInfo(t *testing.T) {
 	}
 }
 
+// Whether there is a proxy is asked of proxies alone: a user's certificate, however it is named and wherever it lies, is
+// none, though the proxy that is there be short or missing.
+func TestProxyInfo_FindsNoProxyInAUsersCertificate(t *testing.T) {
+	g := newGrid(t)
+	globus, short := filepath.Join(g.Dir, ".globus"), filepath.Join(g.Dir, "short.pem")
+	if err := os.Mkdir(globus, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"usercert.pem", "userkey.pem"} {
+		writeFile(t, filepath.Join(globus, file), string(readFile(t, g.user)))
+	}
+	cli(nil).run(t, "proxy", "init", "--valid", "0:10", "--cert", g.user, "--out", short)
+	home := []string{"HOME=" + g.Dir, "X509_CERT_DIR=" + g.TrustDir}
+	named := append(slices.Clip(home), "X509_USER_CERT="+g.user, "X509_USER_KEY="+g.user)
+	for state, env := range map[string]cli{
+		"a certificate in ~/.globus":        home, // and in /tmp whatever the user of the tests has there
+		"a certificate that is named":       named,
+		"a proxy that is missing":           append(slices.Clip(named), "X509_USER_PROXY="+short+".not"),
+		"a proxy of ten minutes":            append(slices.Clip(named), "X509_USER_PROXY="+short),
+		"a proxy of ten minutes and a home": append(slices.Clip(home), "X509_USER_PROXY="+short),
+	} {
+		t.Run(state, func(t *testing.T) { env.answersAs(t, "grid-proxy-info", "voms-proxy-info2") })
+	}
+}
+
+// answersAs asks whether there is a proxy, and one with attributes, which grid-proxy-info does not know of.
+func (c cli) answersAs(t *testing.T, grid, voms string) {
+	for question, tools := range map[string][]string{
+		"-exists": {grid, voms}, "-exists -valid 0:05": {grid, voms}, "-exists -valid 6:00": {grid, voms}, "-acexists testvo": {voms},
+	} {
+		flags := strings.Fields(question)
+		_, ours := c.try(t, append([]string{"proxy", "info"}, flags...)...)
+		for _, tool := range tools {
+			cmd := exec.Command(need(t, tool), flags...)
+			cmd.Env = c
+			if theirs := cmd.Run(); (ours == nil) != (theirs == nil) {
+				t.Errorf("%s: %v; %s says %v", question, ours, tool, theirs)
+			}
+		}
+	}
+}
+
 // proxyOf makes a proxy of somebody of the peers' PKI.
 func (v *vomsPeer) proxyOf(t *testing.T, who, out string, flags ...string) (string, error) {
 	t.Helper()

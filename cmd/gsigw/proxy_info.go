@@ -26,13 +26,13 @@ func proxyInfo() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info [FILE]",
 		Short: "Say what is in a proxy file, with the labels of voms-proxy-info",
-		Long: `Says what is in a proxy file. Without FILE it looks where grid tools do: X509_USER_PROXY, then X509_USER_CERT and
-X509_USER_KEY, then /tmp/x509up_u<uid>, then ~/.globus. It believes what the file says: to have it verified use proxy
-verify. A credential that cannot be used, for being expired or open to others, is shown with a warning.
+		Long: `Says what is in a proxy file. Without FILE it is the one that X509_USER_PROXY names, or /tmp/x509up_u<uid>; a user's
+certificate is no proxy, and is looked at only when it is named. It believes what the file says: to have it verified use
+proxy verify. A credential that cannot be used, for being expired or open to others, is shown with a warning.
 
 A flag that names a fact prints its value alone, times in seconds; several print one a line, in the order of the help.
 
-With --exists nothing is printed: the exit code is 0 for a credential that can be used now and 1 for none; --valid and
+With --exists nothing is printed: the exit code is 0 for a proxy that can be used now and 1 for none; --valid and
 --bits ask for more. --acexists asks for attributes of a VO in the same way. A script that renews in time asks so.`,
 		Example: `  gsigw proxy info
   gsigw proxy info --json /tmp/x509up_u1000
@@ -61,7 +61,7 @@ func (f *infoFlags) flags(c *cobra.Command) {
 	}
 	fs.BoolVar(&f.rfc2253, "rfc2253", false, "print subject, issuer and identity in the form of RFC 2253")
 	fs.Bool("all", false, "print all of it, which is what happens anyway")
-	fs.BoolVarP(&f.exists, "exists", "e", false, "print nothing: exit 0 if there is a credential that can be used, 1 if not")
+	fs.BoolVarP(&f.exists, "exists", "e", false, "print nothing: exit 0 if there is a proxy that can be used, 1 if not")
 	fs.StringVar(&f.acExists, "acexists", "", "print nothing: exit 0 if there are attributes of this `VO`, 1 if not")
 	fs.VarP(&f.valid, "valid", "v", "with --exists or --acexists: for so long from now")
 	fs.Var(wholeHours{&f.valid}, "hours", "the same in hours")
@@ -145,15 +145,10 @@ func (f *infoFlags) printFacts(c *cobra.Command, p proxyFacts) (any bool) {
 }
 
 func lookAtProxy(c *cobra.Command, file credentialFile) (proxyFacts, error) {
-	source := file.source()
 	if file.path == "" {
-		var err error
-		if source, err = gsi.Discover(gsi.FileOptions{}); err != nil {
-			return proxyFacts{}, err
-		}
-		file.path = source.String()
+		file.path = gsi.ProxyPath()
 	}
-	cred, problem := source.Credential(c.Context())
+	cred, problem := file.source().Credential(c.Context())
 	if problem != nil {
 		chain, err := file.chain()
 		if err != nil {
