@@ -1,11 +1,14 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,14 +25,48 @@ type crl struct {
 	signers map[string]bool // by the DER of a CA with that name: did it sign this?
 }
 
-func parseCRL(data []byte) (*crl, error) {
-	if block, _ := pem.Decode(data); block != nil {
-		if block.Type != "X509 CRL" {
-			return nil, fmt.Errorf("a %s where a revocation list should be", block.Type)
+// parseCRLs reads the lists of a file: each PEM block that is one, or DER. If one cannot be read, none is taken: it may
+// be that which revokes.
+func parseCRLs(data []byte) ([]*crl, error) {
+	lists := [][]byte{data}
+	if bytes.Contains(data, beginning) {
+		var err error
+		if lists, err = crlBlocks(data); err != nil {
+			return nil, err
 		}
-		data = block.Bytes
 	}
-	list, err := x509.ParseRevocationList(data)
+	var crls []*crl
+	for _, der := range lists {
+		c, err := parseCRL(der)
+		if err != nil {
+			return nil, err
+		}
+		crls = append(crls, c)
+	}
+	return crls, nil
+}
+
+var beginning = []byte("-----BEGIN ")
+
+func crlBlocks(data []byte) (lists [][]byte, err error) {
+	unread, kind := bytes.Count(data, beginning), ""
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		unread--
+		if kind = block.Type; kind == "X509 CRL" {
+			lists = append(lists, block.Bytes)
+		}
+	}
+	switch {
+	case unread > 0: // encoding/pem passes over them in silence
+		return nil, errors.New("a PEM block of the revocation list is cut off or damaged")
+	case lists == nil:
+		return nil, fmt.Errorf("a %s where a revocation list should be", kind)
+	}
+	return lists, nil
+}
+
+func parseCRL(der []byte) (*crl, error) {
+	list, err := parseList(der)
 	if err != nil {
 		return nil, err
 	}
@@ -38,6 +75,33 @@ func parseCRL(data []byte) (*crl, error) {
 	}
 	c := &crl{list: list, issuer: nameKey(list.RawIssuer), revoked: map[string]bool{}, signers: map[string]bool{}}
 	return c, c.index()
+}
+
+// parseList reads lists of version 1 too (RFC 5280, section 5.1.2.1), which `openssl ca -gencrl` writes without
+// crl_extensions and crypto/x509 does not take: it is given the list with the version of the others, and what is signed
+// is put back.
+func parseList(der []byte) (*x509.RevocationList, error) {
+	var parts struct{ List, Algorithm, Signature asn1.RawValue }
+	rest, err := asn1.Unmarshal(der, &parts)
+	if err != nil || len(rest) > 0 || len(parts.List.Bytes) == 0 || parts.List.Bytes[0] == asn1.TagInteger {
+		return x509.ParseRevocationList(der)
+	}
+	signed := parts.List.FullBytes
+	second := slices.Concat([]byte{asn1.TagInteger, 1, 1}, parts.List.Bytes)
+	parts.List = asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: second}
+	if der, err = asn1.Marshal(parts); err != nil {
+		return nil, err
+	}
+	list, err := x509.ParseRevocationList(der)
+	if err != nil {
+		return nil, err
+	}
+	hasExtensions := func(e x509.RevocationListEntry) bool { return e.Extensions != nil }
+	if list.Extensions != nil || slices.ContainsFunc(list.RevokedCertificateEntries, hasExtensions) {
+		return nil, errors.New("the revocation list is of version 1 and has extensions")
+	}
+	list.RawTBSRevocationList = signed
+	return list, nil
 }
 
 // index notes the serial numbers. A critical extension says that the list is
@@ -82,12 +146,13 @@ func (w *walk) checkRevocation(cert *x509.Certificate, ca *authority) error {
 		return nil
 	}
 	const remedy = "fetch the CA's revocation list again, for instance with fetch-crl"
+	newest := w.newest(ca.crls)
 	for _, c := range ca.crls {
-		if c.revoked[serialKey(cert.SerialNumber)] {
+		superseded := newest != nil && c.list.ThisUpdate.Before(newest.list.ThisUpdate)
+		if !superseded && c.revoked[serialKey(cert.SerialNumber)] {
 			return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.cert.RawSubject), "was revoked by its CA")
 		}
 	}
-	newest := w.newest(ca.crls)
 	switch {
 	case newest == nil && (ca.doubtful || len(ca.crls) > 0):
 		return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: no list of its CA can be read, is signed by it and valid already")
@@ -99,7 +164,8 @@ func (w *walk) checkRevocation(cert *x509.Certificate, ca *authority) error {
 	return nil
 }
 
-// newest returns the latest of the lists that hold already.
+// newest returns the latest of the lists that hold already: that is the current one (RFC 5280, section 6.3.3). Those as
+// new revoke too, and those that are to hold later.
 func (w *walk) newest(lists []*crl) (newest *crl) {
 	for _, c := range lists {
 		holds := !c.list.ThisUpdate.After(w.at.Add(w.options.Skew))

@@ -26,12 +26,12 @@ type file struct {
 	kind       kind
 	certs      []*x509.Certificate
 	policy     policy
-	crl        *crl
+	crls       []*crl
 	sum        [sha256.Size]byte // of the content when it was last read well
 	err        error             // why it could not be read now; what it held before may stand
 }
 
-func (f *file) empty() bool { return f.certs == nil && f.policy == nil && f.crl == nil }
+func (f *file) empty() bool { return f.certs == nil && f.policy == nil && f.crls == nil }
 
 type kind int
 
@@ -108,7 +108,7 @@ func (f *file) keep(before *file) {
 	if before == nil {
 		before = &file{}
 	}
-	f.certs, f.policy, f.crl, f.sum = before.certs, before.policy, before.crl, before.sum
+	f.certs, f.policy, f.crls, f.sum = before.certs, before.policy, before.crls, before.sum
 }
 
 // read reads the file, and parses what is not parsed already.
@@ -126,7 +126,7 @@ func (f *file) read(dir string, known parsed) error {
 	case kindCA:
 		f.certs, err = gsi.ParseCertificates(data)
 	case kindCRL:
-		f.crl, err = parseCRL(data)
+		f.crls, err = parseCRLs(data)
 	case kindSigningPolicy:
 		f.policy, err = parseSigningPolicy(data)
 	case kindNamespaces:

@@ -70,8 +70,10 @@ func (st *state) add(f *file) {
 			st.brokenCRL[f.stem] = true
 			return
 		}
-		if lists := st.crls[f.crl.issuer]; !slices.Contains(lists, f.crl) {
-			st.crls[f.crl.issuer] = append(lists, f.crl)
+		for _, c := range f.crls {
+			if lists := st.crls[c.issuer]; !slices.Contains(lists, c) {
+				st.crls[c.issuer] = append(lists, c)
+			}
 		}
 	}
 }
@@ -146,7 +148,8 @@ func (st *state) signedByAnchor(c *crl) bool {
 // findUnsigned names the lists that nobody of their issuer's name signed.
 func (st *state) findUnsigned(files map[string]*file) {
 	for _, f := range slices.SortedFunc(maps.Values(files), func(a, b *file) int { return cmp.Compare(a.name, b.name) }) {
-		if f.crl != nil && len(st.byName[f.crl.issuer]) > 0 && !st.signedByAnchor(f.crl) {
+		unsigned := func(c *crl) bool { return len(st.byName[c.issuer]) > 0 && !st.signedByAnchor(c) }
+		if slices.ContainsFunc(f.crls, unsigned) {
 			st.problem(f.name, errors.New("the revocation list was not signed by the CA that it names: fetch it again"))
 		}
 	}

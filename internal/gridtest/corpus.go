@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,6 +249,7 @@ func info(language asn1.ObjectIdentifier) []byte { return tlv(tagSeq, tlv(tagSeq
 type crl struct {
 	thisUpdate, nextUpdate time.Time // zero: an hour ago, in a month
 	endless                bool      // no nextUpdate
+	first                  bool      // version 1
 	revoked                []*holder
 	entries                []byte                // more revoked, their DER
 	critical               asn1.ObjectIdentifier // a critical extension
@@ -255,10 +257,11 @@ type crl struct {
 	issuer                 []byte                // nil: the CA
 	broken                 bool
 	files                  []string // nil: under both hashes as .r0
+	above                  []byte   // what the file holds before it
 }
 
 func (b *bench) crl(ca *holder, l crl) {
-	data := pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: b.crlDER(ca, l)})
+	data := append(slices.Clip(l.above), b.crlPEM(ca, l)...)
 	if l.files == nil {
 		for _, hash := range ca.hashes() {
 			l.files = append(l.files, hash+".r0")
@@ -267,6 +270,10 @@ func (b *bench) crl(ca *holder, l crl) {
 	for _, name := range l.files {
 		b.write(name, data)
 	}
+}
+
+func (b *bench) crlPEM(ca *holder, l crl) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: b.crlDER(ca, l)})
 }
 
 func (b *bench) crlDER(ca *holder, l crl) []byte {
@@ -283,7 +290,7 @@ func (b *bench) crlDER(ca *holder, l crl) []byte {
 		l.issuer = ca.subject
 	}
 	with := usual(l.signer.key)
-	parts := [][]byte{derInt(1), with.id, l.issuer, derTime(l.thisUpdate)}
+	parts := [][]byte{with.id, l.issuer, derTime(l.thisUpdate)}
 	if !l.endless {
 		parts = append(parts, derTime(l.nextUpdate))
 	}
@@ -294,14 +301,21 @@ func (b *bench) crlDER(ca *holder, l crl) []byte {
 	if entries != nil {
 		parts = append(parts, tlv(tagSeq, entries))
 	}
-	extensions := []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 20}, Value: derInt(serial.Add(1))}}
-	if l.critical != nil {
-		extensions = append(extensions, pkix.Extension{Id: l.critical, Critical: true, Value: tlv(tagSeq)})
+	tbs := tlv(tagSeq, parts...)
+	if !l.first {
+		tbs = tlv(tagSeq, slices.Concat([][]byte{derInt(1)}, parts, [][]byte{tagged(0, l.extensions())})...)
 	}
-	tbs := tlv(tagSeq, append(parts, tagged(0, Must(asn1.Marshal(extensions))))...)
 	signed := with.sign(l.signer.key, tbs)
 	if l.broken {
 		signed[len(signed)/2] ^= 1
 	}
 	return tlv(tagSeq, tbs, with.id, derBits(signed))
+}
+
+func (l crl) extensions() []byte {
+	extensions := []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 20}, Value: derInt(serial.Add(1))}}
+	if l.critical != nil {
+		extensions = append(extensions, pkix.Extension{Id: l.critical, Critical: true, Value: tlv(tagSeq)})
+	}
+	return Must(asn1.Marshal(extensions))
 }

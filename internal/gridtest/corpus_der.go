@@ -57,7 +57,7 @@ func appendAll(to []byte, parts ...[]byte) []byte {
 // The tags that the corpus uses.
 const (
 	tagBool, tagInt, tagBits, tagOctets, tagNull = 0x01, 0x02, 0x03, 0x04, 0x05
-	tagUTF8, tagSeq, tagSet                      = 0x0c, 0x30, 0x31
+	tagEnum, tagUTF8, tagSeq, tagSet             = 0x0a, 0x0c, 0x30, 0x31
 	tagPrintable, tagT61, tagIA5                 = 0x13, 0x14, 0x16
 	tagUTCTime, tagGeneralTime, tagVisible       = 0x17, 0x18, 0x1a
 	tagUniversal, tagBMP                         = 0x1c, 0x1e

@@ -1,11 +1,13 @@
 package gridtest
 
 import (
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gsigw/trust"
 )
@@ -103,6 +105,42 @@ func revocationRows() []row {
 			}
 			return b.proxy(b.user())
 		}),
+		good("of version 1", "ok RFC 5280, 5.1.2.1", one(func(b *bench, _ *holder) crl {
+			return crl{first: true, revoked: []*holder{b.user()}}
+		})),
+		bad("of version 1, user revoked", found, trust.Revoked, one(func(_ *bench, u *holder) crl {
+			return crl{first: true, revoked: []*holder{u}}
+		})),
+		bad("of version 1, signed with another key", stale, trust.CRLInvalid,
+			one(func(b *bench, _ *holder) crl { return crl{first: true, signer: b.authority(OtherName)} })),
+		bad("of version 1, without a next update", "no RFC 5280, 5.1.2.5", trust.CRLInvalid,
+			one(func(*bench, *holder) crl { return crl{first: true, endless: true} })),
+		good("user revoked by an older one", "ok RFC 5280, 6.3.3", func(b *bench) *holder {
+			user := b.userOf(b.own())
+			b.besides(crl{thisUpdate: b.now.AddDate(0, 0, -2), revoked: []*holder{user}}, crl{})
+			return b.proxy(user)
+		}),
+		bad("user revoked by a newer one", found, trust.Revoked, func(b *bench) *holder {
+			user := b.userOf(b.own())
+			b.besides(crl{thisUpdate: b.now.AddDate(0, 0, -2)}, crl{revoked: []*holder{user}})
+			return b.proxy(user)
+		}),
+		bad("user revoked by one of two of one time", "", trust.Revoked, func(b *bench) *holder {
+			user := b.userOf(b.own())
+			b.besides(crl{revoked: []*holder{user}}, crl{})
+			return b.proxy(user)
+		}),
+		bad("user revoked by the second of a file", found, trust.Revoked, one(func(b *bench, u *holder) crl {
+			return crl{revoked: []*holder{u}, above: b.crlPEM(b.root, crl{thisUpdate: b.now.AddDate(0, 0, -2)})}
+		})),
+		bad("user revoked with the reason removeFromCRL", "", trust.Revoked, one(func(b *bench, u *holder) crl {
+			removed := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 21}, Value: tlv(tagEnum, []byte{8})}
+			return crl{entries: tlv(tagSeq, Must(asn1.Marshal(u.serial)), derTime(b.now.Add(-time.Hour)),
+				Must(asn1.Marshal([]pkix.Extension{removed})))}
+		})),
+		bad("a delta list alone", "no RFC 5280, 5.2.4", trust.CRLInvalid, one(func(*bench, *holder) crl {
+			return crl{critical: asn1.ObjectIdentifier{2, 5, 29, 27}}
+		})),
 		{name: "crl/if present, missing",
 			make: func(b *bench) *holder { b.remove(b.own(), ".r0"); return b.proxy(b.user()) }},
 		{name: "crl/if present, user revoked", twin: "names/proxy", rfc: found, code: trust.Revoked,
@@ -119,6 +157,15 @@ func revocationRows() []row {
 			return b.proxy(user)
 		}},
 	}
+}
+
+// besides puts two lists of the root into the directory, the first as .r0.
+func (b *bench) besides(first, second crl) {
+	b.crl(b.root, first)
+	for _, hash := range b.root.hashes() {
+		second.files = append(second.files, hash+".r1")
+	}
+	b.crl(b.root, second)
 }
 
 // policyRows are about signing_policy files.
