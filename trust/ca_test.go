@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"gsigw/gsi"
@@ -42,7 +43,7 @@ func TestVerify_TakesTheIntermediateCAFromTheChainOrTheDirectory(t *testing.T) {
 	}
 	_, err := store.Verify(user.Chain, now)
 	refused(t, err, trust.UnknownCA)
-	writePEM(t, filepath.Join(pki.TrustDir, "Sub.pem"), "CERTIFICATE", sub.Cert.Raw)
+	writePEM(t, filepath.Join(pki.TrustDir, sub.Hashes()[1]+".0"), "CERTIFICATE", sub.Cert.Raw)
 	if err := store.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -54,9 +55,40 @@ func TestVerify_TakesTheIntermediateCAFromTheChainOrTheDirectory(t *testing.T) {
 func TestVerify_AnIntermediateCAIsNoAnchor(t *testing.T) {
 	pki := newPKI(t)
 	sub := subordinate(t, pki.Other, subName, nil)
-	writePEM(t, filepath.Join(pki.TrustDir, "Sub.pem"), "CERTIFICATE", sub.Cert.Raw)
+	writePEM(t, filepath.Join(pki.TrustDir, sub.Hashes()[1]+".0"), "CERTIFICATE", sub.Cert.Raw)
 	_, err := open(t, pki.TrustDir, trust.Options{}).Verify(userOf(t, sub).Chain, now)
 	refused(t, err, trust.UnknownCA)
+}
+
+// To remove the hash link is to switch a CA off; the files that IGTF puts beside it stay.
+func TestVerify_TakesACAUnderItsHashAlone(t *testing.T) {
+	for _, name := range []string{"Test-CA.pem", "Test-CA.0", "abcdef01.0", "abcdef01.7"} {
+		pki := newPKI(t)
+		for _, hash := range pki.CA.Hashes() {
+			os.Remove(filepath.Join(pki.TrustDir, hash+".0"))
+		}
+		writePEM(t, filepath.Join(pki.TrustDir, name), "CERTIFICATE", pki.CA.Cert.Raw)
+		store := open(t, pki.TrustDir, trust.Options{})
+		for _, chain := range [][]*x509.Certificate{pki.User.Chain, append(pki.User.Chain, pki.CA.Cert)} {
+			_, err := store.Verify(chain, now)
+			refused(t, err, trust.UnknownCA)
+			if !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "openssl rehash "+pki.TrustDir) {
+				t.Errorf("%v does not say where the CA lies", err)
+			}
+		}
+		if len(store.Anchors()) > 0 {
+			t.Errorf("%s made an anchor", name)
+		}
+		problems := store.Problems()
+		if misnamed := !strings.HasSuffix(name, ".pem"); misnamed != (len(problems) == 1) {
+			t.Errorf("%s: %v", name, problems)
+		}
+		for _, p := range problems {
+			if p.File != name || !strings.Contains(p.Err.Error(), "ln -s "+name+" "+pki.CA.Hashes()[1]+".0") {
+				t.Errorf("%v does not say what to do", p)
+			}
+		}
+	}
 }
 
 func TestVerify_RefusesCA(t *testing.T) {

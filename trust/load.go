@@ -36,7 +36,8 @@ func (f *file) empty() bool { return f.certs == nil && f.policy == nil && f.crls
 type kind int
 
 const (
-	kindCA kind = iota
+	kindCA    kind = iota // HASH.0
+	kindAlias             // ALIAS.pem: no CA of the directory, but ties ALIAS.signing_policy to one that lies under its hash
 	kindCRL
 	kindSigningPolicy
 	kindNamespaces
@@ -46,7 +47,8 @@ var kinds = []struct {
 	suffix *regexp.Regexp
 	kind   kind
 }{
-	{regexp.MustCompile(`\.(pem|[0-9]+)$`), kindCA},
+	{regexp.MustCompile(`\.[0-9]+$`), kindCA},
+	{regexp.MustCompile(`\.pem$`), kindAlias},
 	{regexp.MustCompile(`\.r[0-9]+$`), kindCRL},
 	{regexp.MustCompile(`\.signing_policy$`), kindSigningPolicy},
 	{regexp.MustCompile(`\.namespaces$`), kindNamespaces},
@@ -123,7 +125,7 @@ func (f *file) read(dir string, known parsed) error {
 		return nil
 	}
 	switch f.kind {
-	case kindCA:
+	case kindCA, kindAlias:
 		f.certs, err = gsi.ParseCertificates(data)
 	case kindCRL:
 		f.crls, err = parseCRLs(data)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -12,12 +13,14 @@ import (
 
 // state is what a directory says, resolved: never changed once made.
 type state struct {
+	dir       string
 	options   Options
 	anchors   []*authority
 	byName    map[string][]*authority // by nameKey of the subject
 	byRaw     map[string]*authority
 	nameKeys  map[string]string   // of the anchors' subjects as they stand
-	stemsOf   map[string][]string // the names of an anchor's files, by its DER
+	stemsOf   map[string][]string // the names of a CA's files, by its DER
+	elsewhere map[string]string   // files with a CA under a name that is not its hash, by nameKey
 	policies  map[string][]*file  // by stem
 	crls      map[string][]*crl   // by nameKey of the issuer
 	brokenCRL map[string]bool     // stems of revocation lists that never could be read
@@ -33,13 +36,15 @@ type authority struct {
 	doubtful bool    // there is a list that might be its own but cannot be used
 }
 
-func newState(files map[string]*file, o Options) *state {
+func newState(dir string, files map[string]*file, o Options) *state {
 	st := &state{
+		dir:       dir,
 		options:   o,
 		byName:    map[string][]*authority{},
 		byRaw:     map[string]*authority{},
 		nameKeys:  map[string]string{},
 		stemsOf:   map[string][]string{},
+		elsewhere: map[string]string{},
 		policies:  map[string][]*file{},
 		crls:      map[string][]*crl{},
 		brokenCRL: map[string]bool{},
@@ -60,8 +65,11 @@ func (st *state) add(f *file) {
 	}
 	switch f.kind {
 	case kindCA:
+		st.addAnchors(f)
+	case kindAlias:
 		for _, cert := range f.certs {
-			st.addAnchor(cert, f.stem)
+			st.stemsOf[string(cert.Raw)] = append(st.stemsOf[string(cert.Raw)], f.stem)
+			st.elsewhere[nameKey(cert.RawSubject)] = f.name
 		}
 	case kindSigningPolicy, kindNamespaces:
 		st.policies[f.stem] = append(st.policies[f.stem], f)
@@ -82,8 +90,30 @@ func (st *state) problem(file string, err error) {
 	st.problems = append(st.problems, Problem{File: file, Err: err})
 }
 
-func (st *state) addAnchor(cert *x509.Certificate, stem string) {
-	st.stemsOf[string(cert.Raw)] = append(st.stemsOf[string(cert.Raw)], stem)
+// addAnchors takes the CAs of a file whose hash is its name, as all grid tools do: without the link HASH.0 a CA is
+// switched off, wherever else it lies.
+func (st *state) addAnchors(f *file) {
+	for _, cert := range f.certs {
+		if hashes := hashesOf(cert); slices.Contains(hashes, f.stem) {
+			st.addAnchor(cert)
+		} else {
+			st.elsewhere[nameKey(cert.RawSubject)] = f.name
+			st.problem(f.name, fmt.Errorf("%s is not taken under that name, but as %s.0 alone: openssl rehash %s, or ln -s %s %[2]s.0 there",
+				gsi.OneLine(cert.RawSubject), hashes[len(hashes)-1], st.dir, f.name))
+		}
+	}
+}
+
+// hashesOf returns the names that a CA's files have: the old hash of its subject and the new.
+func hashesOf(ca *x509.Certificate) []string {
+	hashes := []string{gsi.SubjectHashOld(ca.RawSubject)}
+	if hash, err := gsi.SubjectHash(ca.RawSubject); err == nil {
+		hashes = append(hashes, hash)
+	}
+	return hashes
+}
+
+func (st *state) addAnchor(cert *x509.Certificate) {
 	if _, ok := st.byRaw[string(cert.Raw)]; ok {
 		return
 	}
@@ -127,14 +157,9 @@ func (st *state) describe(a *authority) {
 	}
 }
 
-// stems returns the names under which files may speak of a CA: those of its own
-// files, and both hashes of its subject.
+// stems returns the names under which files may speak of a CA: both hashes of its subject, and those of its .pem files.
 func (st *state) stems(ca *x509.Certificate) []string {
-	stems := []string{gsi.SubjectHashOld(ca.RawSubject)}
-	if hash, err := gsi.SubjectHash(ca.RawSubject); err == nil {
-		stems = append(stems, hash)
-	}
-	stems = append(stems, st.stemsOf[string(ca.Raw)]...)
+	stems := append(hashesOf(ca), st.stemsOf[string(ca.Raw)]...)
 	slices.Sort(stems)
 	return slices.Compact(stems)
 }

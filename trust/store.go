@@ -1,6 +1,7 @@
 // Package trust decides whose certificates to believe. It reads a grid trust
 // directory, such as /etc/grid-security/certificates, and walks certificate
-// chains with proxies in them, which crypto/x509 cannot:
+// chains with proxies in them, which crypto/x509 cannot. A CA of the directory is what lies there as HASH.0 (.1, ...) by the
+// old or the new hash of its subject, and nothing else: to remove that link is to switch the CA off.
 //
 //	store, err := trust.Open("/etc/grid-security/certificates", trust.Options{})
 //	for _, p := range store.Problems() { ... }  // files that could not be read
@@ -99,7 +100,7 @@ func (s *Store) Reload(ctx context.Context) error {
 		return err
 	}
 	s.files = files
-	s.state.Store(newState(files, s.options))
+	s.state.Store(newState(s.dir, files, s.options))
 	return nil
 }
 

@@ -138,7 +138,7 @@ func TestReload_StopsWithItsContext(t *testing.T) {
 
 func TestAnchors_SayWhenCAAndListExpire(t *testing.T) {
 	pki := newPKI(t)
-	writePEM(t, filepath.Join(pki.TrustDir, "other.pem"), "CERTIFICATE", pki.Other.Cert.Raw)
+	writePEM(t, filepath.Join(pki.TrustDir, pki.Other.Hashes()[0]+".0"), "CERTIFICATE", pki.Other.Cert.Raw)
 	anchors := open(t, pki.TrustDir, trust.Options{}).Anchors()
 	if len(anchors) != 2 {
 		t.Fatal(anchors)

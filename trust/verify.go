@@ -3,6 +3,7 @@ package trust
 import (
 	"bytes"
 	"crypto/x509"
+	"fmt"
 	"slices"
 	"time"
 
@@ -66,7 +67,7 @@ func (w *walk) complete(chain []*x509.Certificate) error {
 		}
 		issuer := w.issuer(path[len(path)-1])
 		if issuer == nil {
-			return unknownCA(path[len(path)-1])
+			return w.unknownCA(path[len(path)-1])
 		}
 		path = append(path, issuer)
 	}
@@ -128,9 +129,12 @@ func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
 	return best
 }
 
-func unknownCA(cert *x509.Certificate) error {
-	return refuse(UnknownCA, cert, "put that CA into the trust directory if it is to be trusted",
-		"was issued by %s, which is not in the trust directory", gsi.OneLine(cert.RawIssuer))
+func (w *walk) unknownCA(cert *x509.Certificate) error {
+	remedy, dir := "put that CA into the trust directory if it is to be trusted", w.state.dir
+	if file, there := w.state.elsewhere[w.state.nameKey(cert.RawIssuer)]; there {
+		remedy = fmt.Sprintf("it lies in %s as %s only, and is taken under the hash of its name: openssl rehash %[1]s, if it is to be trusted", dir, file)
+	}
+	return refuse(UnknownCA, cert, remedy, "was issued by %s, which is not in the trust directory", gsi.OneLine(cert.RawIssuer))
 }
 
 // classify notes the kinds of the proxies at the front of the path. None may

@@ -197,6 +197,15 @@ func anchorRows() []row {
 				b.file = append(leaf.file(), self.pem()...)
 				return leaf
 			}),
+		bad("under the name Test-CA.pem alone", "names/proxy", "", trust.UnknownCA, func(b *bench) *holder {
+			return b.misnamed("Test-CA.pem")
+		}),
+		bad("under the name Test-CA.0 alone", "names/proxy", "", trust.UnknownCA, func(b *bench) *holder {
+			return b.misnamed("Test-CA.0")
+		}),
+		bad("under another hash alone", "names/proxy", "", trust.UnknownCA, func(b *bench) *holder {
+			return b.misnamed("abcdef01.0")
+		}),
 		{name: "root/two of one name, user of the first", rfc: "ok RFC 5280, 6.1",
 			make: func(b *bench) *holder { b.rolled(); return b.proxy(b.user()) }},
 		{name: "root/two of one name, user of the second", rfc: "ok RFC 5280, 6.1",
@@ -246,6 +255,14 @@ func anchorRows() []row {
 				return leaf
 			}},
 	}
+}
+
+// misnamed is a proxy below a root that lies in the directory under another name.
+func (b *bench) misnamed(name string) *holder {
+	root := b.own()
+	b.remove(root, ".0")
+	b.write(name, root.pem())
+	return b.proxy(b.user())
 }
 
 func (b *bench) selfSigned() *holder {
