@@ -31,6 +31,9 @@ func proxyAt(name, path string, named bool) place {
 		source: func(o gsi.FileOptions) *gsi.File { return gsi.ProxyFile(path, o) }}
 }
 
+// isProxy says whether what is there can be made with proxy init.
+func (p place) isProxy() bool { return p.cert == p.key && p.passphrase == "" }
+
 func pairAt(name, cert, key string, named bool) place {
 	return place{name: name, cert: cert, key: key, named: named,
 		source: func(o gsi.FileOptions) *gsi.File { return gsi.PairFile(cert, key, o) }}
@@ -238,7 +241,11 @@ func (v *visit) open(p place) (*gsi.Credential, *trouble) {
 		if file.path == "" {
 			continue
 		}
-		if t := v.file(file.path, file.secret, p.groupRead); t != nil {
+		t := v.file(file.path, file.secret, p.groupRead)
+		if t != nil && !p.isProxy() && !lexists(file.path) {
+			t.remedy = "put the file there, or name another" // proxy init makes none such
+		}
+		if t != nil {
 			return nil, t
 		}
 	}
@@ -325,7 +332,7 @@ func contents(p place, err error) *trouble {
 		t.what, t.locked, t.remedy = "its key is locked with a passphrase", true, "gsigw proxy init"
 	case errors.Is(err, gsi.ErrExpired):
 		t.remedy = "gsigw proxy init, or gsigw myproxy get -s SERVER"
-		if p.cert != p.key || p.passphrase != "" {
+		if !p.isProxy() {
 			t.remedy = "ask the CA for a new certificate"
 		}
 	case errors.Is(err, gsi.ErrPKCS12):

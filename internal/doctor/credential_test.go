@@ -22,6 +22,13 @@ func TestEnvironment(t *testing.T) {
 		{"a variable that names nothing", func(p *patient) { p.env["X509_VOMS_DIR"] = "/nowhere" }, []want{
 			{"environment", Warn, "X509_VOMS_DIR=/nowhere names nothing that is there", "unset X509_VOMS_DIR"},
 		}},
+		{"a certificate that is not there", func(p *patient) {
+			p.env["X509_USER_CERT"], p.env["X509_USER_KEY"] = "/nowhere/cert", p.pki.Dir+"/userkey.pem"
+		}, []want{
+			{"environment", Fail, "X509_USER_CERT=/nowhere/cert names nothing that is there", "unset X509_USER_CERT"},
+			{"environment", OK, "X509_USER_KEY=", ""},
+			{"credential", Fail, "/nowhere/cert is not there", "put the file there, or name another"},
+		}},
 		{"cert and key override the proxy for Globus", func(p *patient) {
 			p.env["X509_USER_PROXY"] = p.tmpProxy()
 			p.env["X509_USER_CERT"], p.env["X509_USER_KEY"] = p.pki.Dir+"/usercert.pem", p.pki.Dir+"/userkey.pem"

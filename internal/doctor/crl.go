@@ -1,7 +1,10 @@
 package doctor
 
 import (
+	"cmp"
+	"crypto/x509"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gsigw/internal/config"
@@ -11,7 +14,7 @@ import (
 func (v *visit) revocationLists(cas []*authority) {
 	sound, next := 0, time.Time{}
 	for _, a := range cas {
-		newest := a.newestList()
+		newest := cmp.Or(a.newestList(), v.listOfStore(a))
 		if newest == nil {
 			v.noList(a)
 			continue
@@ -41,17 +44,51 @@ func (a *authority) newestList() *list {
 	return newest
 }
 
+// listOfStore is what the store knows of a list that only it can read, as those of version 1; nil if it has none.
+func (v *visit) listOfStore(a *authority) *list {
+	for _, anchor := range v.store.Anchors() {
+		if anchor.Subject == a.name() && !anchor.CRLNextUpdate.IsZero() {
+			return &list{a.hash() + ".r0", &x509.RevocationList{NextUpdate: anchor.CRLNextUpdate}}
+		}
+	}
+	return nil
+}
+
+// brokenList is a file with a list that may be the CA's and that the store cannot use, "" if there is none.
+func (v *visit) brokenList(a *authority) string {
+	for _, p := range v.store.Problems() {
+		if m := crlFile.FindStringSubmatch(p.File); m != nil && slices.Contains(a.allStems(), m[1]) {
+			return filepath.Join(v.trustDir, p.File)
+		}
+	}
+	return ""
+}
+
 func (v *visit) noList(a *authority) {
 	const check = "trust.crl"
 	remedy := v.fetchCRL() + " (it needs the CA's .crl_url or .info file)"
 	if !v.Now.Before(a.NotAfter) {
 		return // it is of no use any more, and that has been said
 	}
+	if broken := v.brokenList(a); broken != "" {
+		v.unusable(a, broken)
+		return
+	}
 	if v.config != nil && v.config.Trust.CRLs == config.Require {
 		v.fail(check, remedy, "the CA %s has no revocation list, and the config requires one", a.name())
 		return
 	}
 	v.warn(check, remedy, "the CA %s has no revocation list: what it revoked is still believed", a.name())
+}
+
+// unusable is worse than none: the list may be that which revokes.
+func (v *visit) unusable(a *authority, broken string) {
+	const check, fact = "trust.crl", "the revocation list of %s cannot be used, %s: "
+	if v.config != nil && v.config.Trust.CRLs == config.Off {
+		v.warn(check, v.fetchCRL(), fact+"the config does not look at it", a.name(), broken)
+		return
+	}
+	v.fail(check, v.fetchCRL(), fact+"whatever it issued is refused until the file is mended", a.name(), broken)
 }
 
 // fresh says whether a list is in date, and will be tomorrow.

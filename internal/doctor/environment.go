@@ -9,28 +9,29 @@ import (
 	"gsigw/trust"
 )
 
-// variables are those that change what grid tools do, with what each does; those with a path must name what is there.
+// variables are those that change what grid tools do, with what each does; those with a path should name what is there,
+// and those that are in the way otherwise must.
 var variables = []struct {
 	name, does string
-	path       bool
+	path, must bool
 }{
-	{"X509_USER_PROXY", "the proxy is read there", false}, // credentials looks at these three
-	{"X509_USER_CERT", "the user's certificate is read there", false},
-	{"X509_USER_KEY", "the user's key is read there", false},
-	{"X509_CERT_DIR", "the trust directory is there", true},
-	{"X509_CERT_FILE", "tools of old read their CAs there; gsigw does not", true},
-	{"X509_VOMS_DIR", "trust in VOMS servers is read there", true},
-	{"X509_VOMSES", "VOMS servers are read there", true},
-	{"VOMS_USERCONF", "VOMS servers are read there", true},
-	{"VOMS_LOCATION", "VOMS servers are looked for there too", true},
-	{"GRIDMAP", "the grid-mapfile is there", true},
-	{"GRIDMAPDIR", "the pool accounts are there", true},
-	{"GLOBUS_LOCATION", "Globus looks for certificates there too", true},
-	{"MYPROXY_SERVER", "MyProxy commands go there", false},
-	{"MYPROXY_SERVER_PORT", "at this port", false},
-	{"MYPROXY_SERVER_DN", "the MyProxy server has to have this name", false},
-	{"GLOBUS_TCP_PORT_RANGE", "Globus listens on these ports only", false},
-	{"GLOBUS_HOSTNAME", "Globus takes this machine to be called so", false},
+	{"X509_USER_PROXY", "the proxy is read there", false, false}, // where one may be made, too: credentials looks at it
+	{"X509_USER_CERT", "the user's certificate is read there", true, true},
+	{"X509_USER_KEY", "the user's key is read there", true, true},
+	{"X509_CERT_DIR", "the trust directory is there", true, false},
+	{"X509_CERT_FILE", "tools of old read their CAs there; gsigw does not", true, false},
+	{"X509_VOMS_DIR", "trust in VOMS servers is read there", true, false},
+	{"X509_VOMSES", "VOMS servers are read there", true, false},
+	{"VOMS_USERCONF", "VOMS servers are read there", true, false},
+	{"VOMS_LOCATION", "VOMS servers are looked for there too", true, false},
+	{"GRIDMAP", "the grid-mapfile is there", true, false},
+	{"GRIDMAPDIR", "the pool accounts are there", true, false},
+	{"GLOBUS_LOCATION", "Globus looks for certificates there too", true, false},
+	{"MYPROXY_SERVER", "MyProxy commands go there", false, false},
+	{"MYPROXY_SERVER_PORT", "at this port", false, false},
+	{"MYPROXY_SERVER_DN", "the MyProxy server has to have this name", false, false},
+	{"GLOBUS_TCP_PORT_RANGE", "Globus listens on these ports only", false, false},
+	{"GLOBUS_HOSTNAME", "Globus takes this machine to be called so", false, false},
 }
 
 func (v *visit) environment() {
@@ -43,7 +44,11 @@ func (v *visit) environment() {
 		}
 		set++
 		if e.path && !exists(value) {
-			v.warn(check, "unset "+e.name+", or set it to what is there", "%s=%s names nothing that is there: %s", e.name, value, e.does)
+			missing := v.warn
+			if e.must {
+				missing = v.fail
+			}
+			missing(check, "unset "+e.name+", or set it to what is there", "%s=%s names nothing that is there: %s", e.name, value, e.does)
 			continue
 		}
 		v.ok(check, "%s=%s: %s", e.name, value, e.does)

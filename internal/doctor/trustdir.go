@@ -51,7 +51,11 @@ func (v *visit) trustDirectory() {
 	for _, p := range store.Problems() {
 		v.fail("trust.file", "mend the file, or install it again", "%s: %s", placeOf(filepath.Join(dir, p.File), p.Err), wordsOf(p.Err))
 	}
-	cas := readAuthorities(dir)
+	cas, unlinked := readAuthorities(dir)
+	for _, a := range unlinked {
+		v.warn("trust.names", "openssl rehash "+quoted(dir), "the CA %s is there as %s, and no name with its hash leads there: gsigw and OpenSSL look for %s.0, and do not see it",
+			a.name(), a.firstFile(), a.hash())
+	}
 	if len(cas) == 0 {
 		v.fail("trust", "install the grid's CAs (ca-policy-egi-core, igtf-ca-bundle), or name another directory with X509_CERT_DIR",
 			"there is no CA in the trust directory %s (%s)", dir, word)
@@ -92,6 +96,7 @@ func count(n int, what string) string {
 type authority struct {
 	*x509.Certificate
 	stems []string // of its own files
+	found bool     // under one of its hashes, where all look
 	files []string // names of all of the directory
 	lists []list
 }
@@ -108,32 +113,49 @@ var (
 	crlFile = regexp.MustCompile(`^(.+)\.r[0-9]+$`)
 )
 
-// readAuthorities reads the directory once more, by file: what cannot be read is a problem of the store already.
-func readAuthorities(dir string) []*authority {
+// readAuthorities reads the directory once more, by file: what cannot be read is a problem of the store already. Those
+// that no hash leads to are nobody's anchors.
+func readAuthorities(dir string) (cas, unlinked []*authority) {
 	entries, _ := os.ReadDir(dir)
-	byRaw, cas, names := map[string]*authority{}, []*authority{}, []string{}
+	byRaw, names := map[string]*authority{}, []string{}
 	for _, e := range entries {
 		names = append(names, e.Name())
-		m := caFile.FindStringSubmatch(e.Name())
-		if m == nil {
-			continue
-		}
-		certs, _ := gsi.ParseCertificates(readBounded(filepath.Join(dir, e.Name())))
-		for _, cert := range certs {
-			a := byRaw[string(cert.Raw)]
-			if a == nil {
-				a = &authority{Certificate: cert}
-				byRaw[string(cert.Raw)], cas = a, append(cas, a)
-			}
-			a.stems = append(a.stems, m[1])
+		if m := caFile.FindStringSubmatch(e.Name()); m != nil {
+			certs, _ := gsi.ParseCertificates(readBounded(filepath.Join(dir, e.Name())))
+			addAuthorities(byRaw, certs, m[1], m[2] != "pem")
 		}
 	}
-	for _, a := range cas {
+	for _, a := range byRaw {
 		a.files = names
+		if a.found {
+			cas = append(cas, a)
+		} else if a.isCA() && slices.ContainsFunc(a.stems, func(stem string) bool { return slices.Contains(names, stem+".pem") }) {
+			unlinked = append(unlinked, a)
+		}
 	}
 	addLists(dir, names, cas)
-	slices.SortFunc(cas, func(a, b *authority) int { return cmp.Compare(a.name(), b.name()) })
-	return cas
+	byName := func(a, b *authority) int { return cmp.Or(cmp.Compare(a.name(), b.name()), bytes.Compare(a.Raw, b.Raw)) }
+	slices.SortFunc(cas, byName)
+	slices.SortFunc(unlinked, byName)
+	return cas, unlinked
+}
+
+// addAuthorities notes the certificates of one file.
+func addAuthorities(byRaw map[string]*authority, certs []*x509.Certificate, stem string, numbered bool) {
+	for _, cert := range certs {
+		a := byRaw[string(cert.Raw)]
+		if a == nil {
+			a = &authority{Certificate: cert}
+			byRaw[string(cert.Raw)] = a
+		}
+		a.stems = append(a.stems, stem)
+		a.found = a.found || numbered && (stem == a.hash() || stem == gsi.SubjectHashOld(a.RawSubject))
+	}
+}
+
+// isCA takes a root of version 1 for one, too.
+func (a *authority) isCA() bool {
+	return a.IsCA || a.Version < 3 && bytes.Equal(a.RawSubject, a.RawIssuer)
 }
 
 // addLists gives each CA the revocation lists that it signed. The same list under two names counts once.
@@ -142,20 +164,28 @@ func addLists(dir string, names []string, cas []*authority) {
 		if !crlFile.MatchString(name) {
 			continue
 		}
-		der := readBounded(filepath.Join(dir, name))
-		if block, _ := pem.Decode(der); block != nil {
-			der = block.Bytes
-		}
-		crl, err := x509.ParseRevocationList(der)
-		if err != nil {
-			continue
-		}
-		for _, a := range cas {
-			if bytes.Equal(a.RawSubject, crl.RawIssuer) && !a.has(crl) && crl.CheckSignatureFrom(a.Certificate) == nil {
-				a.lists = append(a.lists, list{name, crl})
+		for _, crl := range listsIn(readBounded(filepath.Join(dir, name))) {
+			for _, a := range cas {
+				if bytes.Equal(a.RawSubject, crl.RawIssuer) && !a.has(crl) && crl.CheckSignatureFrom(a.Certificate) == nil {
+					a.lists = append(a.lists, list{name, crl})
+				}
 			}
 		}
 	}
+}
+
+// listsIn reads a file in PEM, which may hold several, or in DER.
+func listsIn(data []byte) (lists []*x509.RevocationList) {
+	ders := [][]byte{data}
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		ders = append(ders, block.Bytes)
+	}
+	for _, der := range ders {
+		if crl, err := x509.ParseRevocationList(der); err == nil {
+			lists = append(lists, crl)
+		}
+	}
+	return lists
 }
 
 func (a *authority) has(crl *x509.RevocationList) bool {
@@ -232,12 +262,12 @@ func (v *visit) ownFiles(a *authority) string {
 }
 
 func (a *authority) hasFile(suffix string) bool {
-	for _, stem := range append([]string{gsi.SubjectHashOld(a.RawSubject), a.hash()}, a.stems...) {
-		if slices.Contains(a.files, stem+suffix) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(a.allStems(), func(stem string) bool { return slices.Contains(a.files, stem+suffix) })
+}
+
+// allStems are the names under which files may speak of a CA.
+func (a *authority) allStems() []string {
+	return append([]string{gsi.SubjectHashOld(a.RawSubject), a.hash()}, a.stems...)
 }
 
 // hash is the name of the CA's files since OpenSSL 1.0.
@@ -276,8 +306,6 @@ func (v *visit) hashNames(a *authority) {
 		v.warn(check, link(old), "the CA %s is there under its new hash %s only: GT4 and others of its age look for %s.0", a.name(), now, old)
 	case hasOld:
 		v.warn(check, link(now), "the CA %s is there under its old hash %s only: OpenSSL since 1.0 looks for %s.0", a.name(), old, now)
-	default:
-		v.warn(check, "openssl rehash "+quoted(v.trustDir), "the CA %s is there as %s, under neither hash: OpenSSL looks for %s.0, and does not see it", a.name(), a.firstFile(), now)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -112,7 +113,23 @@ func TestTrust_Authorities(t *testing.T) {
 		{"no hash at all", func(p *patient) {
 			p.copy(p.inTrustDir(p.pki.CA, 0, ".0"), p.pki.TrustDir+"/our-ca.pem", 0o644)
 			p.removeBoth(p.pki.CA, ".0")
-		}, []want{{"trust.names", Warn, "is there as our-ca.pem, under neither hash", "openssl rehash "}}},
+		}, []want{
+			{"trust.names", Warn, "is there as our-ca.pem, and no name with its hash leads there: gsigw and OpenSSL look for ", "openssl rehash "},
+			{"trust", Fail, "there is no CA in the trust directory", ""},
+		}},
+		{"one of two without a hash", func(p *patient) {
+			p.trusts(caWith(gridtest.Request{Name: otherCA}))
+			p.copy(p.inTrustDir(p.pki.CA, 0, ".0"), p.pki.TrustDir+"/our-ca.pem", 0o644)
+			p.removeBoth(p.pki.CA, ".0")
+		}, []want{
+			{"trust.names", Warn, gridtest.CAName + " is there as our-ca.pem, and no name", "openssl rehash "},
+			{"trust", OK, "1 CA in ", ""},
+		}},
+		{"a name beside the hash", func(p *patient) {
+			p.copy(p.inTrustDir(p.pki.CA, 0, ".0"), p.pki.TrustDir+"/our-ca.pem", 0o644)
+			p.copy("etc/grid-security/hostcert.pem", p.pki.TrustDir+"/host.pem", 0o644)
+			p.without("trust.names", "")
+		}, nil},
 		{"a small key", func(p *patient) {
 			p.trusts(caWith(gridtest.Request{Name: otherCA, Key: gridtest.Must(rsa.GenerateKey(rand.Reader, 1024))}))
 		}, []want{{"trust.algorithm", Warn, "has an RSA key of 1024 bits", "ask the CA"}}},
@@ -157,6 +174,25 @@ func TestTrust_RevocationLists(t *testing.T) {
 		{"missing", func(p *patient) { p.removeBoth(p.pki.CA, ".r0") }, []want{
 			{"trust.crl", Warn, gridtest.CAName + " has no revocation list: what it revoked is still believed", "fetch-crl -l "},
 		}},
+		{"unreadable", func(p *patient) {
+			for i := range 2 {
+				p.write(p.inTrustDir(p.pki.CA, i, ".r0"), "<html>", 0o644)
+			}
+		}, []want{
+			{"trust.crl", Fail, ".r0: whatever it issued is refused until the file is mended", "fetch-crl -l "},
+			{"credential.chain", Fail, "(crl-invalid)", ""},
+		}},
+		{"unreadable, and the config does not look", func(p *patient) {
+			p.write(p.inTrustDir(p.pki.CA, 1, ".r0"), "<html>", 0o644)
+			p.remove(p.inTrustDir(p.pki.CA, 0, ".r0"))
+			p.Config = p.path("gsigw.yaml")
+			p.write("gsigw.yaml", "listen:\n  proxy: 127.0.0.1:8180\ntrust:\n  dir: etc/grid-security/certificates\n  crls: off\ncredentials:\n  me: {discover: true}"+routes, 0o600)
+		}, []want{{"trust.crl", Warn, "cannot be used, ", "fetch-crl -l "}}},
+		{"two in one file", func(p *patient) {
+			der := gridtest.Must(os.ReadFile(p.inTrustDir(p.pki.CA, 0, ".r0")))
+			p.removeBoth(p.pki.CA, ".r0")
+			p.write(p.inTrustDir(p.pki.CA, 0, ".r0"), string(der)+string(der), 0o644)
+		}, []want{{"trust.crl", OK, "1 revocation list is in date", ""}}},
 		{"stale", func(p *patient) { p.crl(gridtest.CRL{ThisUpdate: noon.AddDate(0, -1, 0), NextUpdate: noon}) }, []want{
 			{"trust.crl", Fail, "is stale: the next was due at 2026-11-21T12:00:00Z, and whatever " + gridtest.CAName + " issued is refused", "fetch-crl -l "},
 		}},
