@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -31,7 +32,8 @@ func proxyVerify() *cobra.Command {
 		Short: "Verify a proxy's chain and VOMS attributes against grid trust directories",
 		Long: `Walks the chain from its CA in the trust directory down to the proxy: signatures, dates, signing policies, revocation
 lists and the rules of RFC 3820. The exit code is 0 for a chain that holds and 1 for one that does not; then one line on
-stderr says why: reason=CODE: words.
+stderr says why: reason=CODE: words. It is 2 when there is no verdict: --trust or --vomsdir cannot be read, or there is no
+trust directory.
 
 Then each VOMS attribute certificate is checked: its holder, its dates, and its signature by a server that vomsdir
 names. One that is refused is named in a warning, and its groups and roles are left out; the chain holds without it, and
@@ -42,7 +44,8 @@ Without --trust the directory is the one that X509_CERT_DIR names, ~/.globus/cer
 ` + gridTrustDir + `; without --vomsdir, X509_VOMS_DIR or ` + gridVOMSDir + `.
 
 With --json there is one object on stdout whatever the file holds: with "valid": true and the facts, or with
-"valid": false, code, certificate, reason and remedy. A file that holds no chain has the code malformed.`,
+"valid": false, code, certificate, reason and remedy. A file that holds no chain has the code malformed; one with a
+certificate whose kind of key nobody here can read, algorithm; a file or directory that cannot be read, unreadable.`,
 		Example: `  gsigw proxy verify /tmp/x509up_u1000
   gsigw proxy verify --trust ./certificates --vomsdir ./vomsdir --fqan /testvo/Role=admin proxy.pem
   gsigw proxy verify --trust ./certificates --crl require --require-signing-policy proxy.pem
@@ -92,9 +95,13 @@ func (f *proxyVerifyFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	store, vomsdir, err := f.open(c)
+	o, err := f.options()
 	if err != nil {
 		return err
+	}
+	store, vomsdir, err := f.open(c, o)
+	if err != nil {
+		return f.withoutVerdict(c, err)
 	}
 	facts, err := f.verify(store)
 	if err != nil {
@@ -112,11 +119,7 @@ func (f *proxyVerifyFlags) run(c *cobra.Command) error {
 }
 
 // open opens the directories that say whom to believe. What is wrong with them is no verdict on the proxy.
-func (f *proxyVerifyFlags) open(c *cobra.Command) (*trust.Store, *voms.Dir, error) {
-	o, err := f.options()
-	if err != nil {
-		return nil, nil, err
-	}
+func (f *proxyVerifyFlags) open(c *cobra.Command, o trust.Options) (*trust.Store, *voms.Dir, error) {
 	dir, err := trustDir(f.trust)
 	if err != nil {
 		return nil, nil, err
@@ -170,6 +173,20 @@ func (f *proxyVerifyFlags) refuse(c *cobra.Command, err error) error {
 	return errSaid
 }
 
+// withoutVerdict ends a command that was told to judge by what it cannot read.
+func (f *proxyVerifyFlags) withoutVerdict(c *cobra.Command, err error) error {
+	if f.asJSON {
+		r := refusal{Code: unreadable, Reason: oneLine(err), Remedy: "name directories that this user may read: --trust, --vomsdir"}
+		if err := printJSON(c.OutOrStdout(), r); err != nil {
+			return err
+		}
+	}
+	return usagef("nothing was verified: %s", oneLine(err))
+}
+
+// unreadable is the code for what could not be looked at.
+const unreadable = "unreadable"
+
 func refusalOf(err error) (r refusal, words string) {
 	words = oneLine(err)
 	if e, ok := errors.AsType[*trust.Error](err); ok {
@@ -183,7 +200,10 @@ func refusalOf(err error) (r refusal, words string) {
 		return refusal{Code: e.code, Reason: e.reason, Remedy: e.remedy}, words
 	}
 	if e, ok := errors.AsType[*unreadableError](err); ok {
-		return refusal{Code: "unreadable", Reason: oneLine(e), Remedy: "name a file that this user may read"}, words
+		return refusal{Code: unreadable, Reason: oneLine(e), Remedy: "name a file that this user may read"}, words
+	}
+	if strings.Contains(words, "x509: unsupported elliptic curve") { // crypto/x509 has no other word for it
+		return refusal{Code: string(trust.Algorithm), Reason: words, Remedy: "have it issued for an RSA key, or one on P-256, P-384 or P-521"}, words
 	}
 	return refusal{Code: string(trust.Malformed), Reason: words, Remedy: "give a file with certificates in PEM, the proxy's first"}, words
 }

@@ -62,3 +62,17 @@ func TestProxyVerify_AnswersOneObjectWhateverTheFileHolds(t *testing.T) {
 		verifyFile(t, pki, changed)
 	}
 }
+
+// A curve that crypto/x509 does not know makes a certificate none the less: it is the kind of key that is refused.
+func TestProxyVerify_SaysAlgorithmOfACurveThatNobodyHereReads(t *testing.T) {
+	pki := filepath.Join(t.TempDir(), "pki")
+	if err := makePKI(pki); err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(read(t, filepath.Join(pki, "ecusercert.pem")))
+	p256, unknown := []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7}, []byte{6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 99}
+	block.Bytes = bytes.ReplaceAll(block.Bytes, p256, unknown)
+	if code, answer := verifyFile(t, pki, pem.EncodeToMemory(block)); code != exitFailed || answer["code"] != "algorithm" {
+		t.Error(answer)
+	}
+}

@@ -4,7 +4,10 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"os"
 	"path/filepath"
@@ -257,4 +260,24 @@ func TestClock(t *testing.T) {
 			{"machine.random", Fail, "no key can be made yet", "rngd"},
 		}},
 	})
+}
+
+// crypto/x509 does not read lists of version 1, which openssl ca makes: the store does, and its word is taken.
+func TestTrust_TakesTheStoresWordForAListOfVersion1(t *testing.T) {
+	p := newPatient(t)
+	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}
+	var issuer pkix.RDNSequence
+	gridtest.Must(asn1.Unmarshal(p.pki.CA.Cert.RawSubject, &issuer))
+	c := pkix.CertificateList{SignatureAlgorithm: algorithm, TBSCertList: pkix.TBSCertificateList{
+		Signature: algorithm, Issuer: issuer, ThisUpdate: noon.Add(-time.Hour), NextUpdate: noon.Add(23 * time.Hour),
+	}}
+	digest := sha256.Sum256(gridtest.Must(asn1.Marshal(c.TBSCertList)))
+	c.SignatureValue.Bytes = gridtest.Must(p.pki.CA.Key.Sign(rand.Reader, digest[:], crypto.SHA256))
+	c.SignatureValue.BitLength = 8 * len(c.SignatureValue.Bytes)
+	for i := range 2 {
+		p.write(p.inTrustDir(p.pki.CA, i, ".r0"), string(gridtest.Must(asn1.Marshal(c))), 0o644)
+	}
+	if findings := p.Examine(t.Context()); !(want{"trust.crl", Warn, ".r0 of " + gridtest.CAName + " is stale in 23 h", ""}).in(findings) {
+		t.Error(report(findings))
+	}
 }
