@@ -18,11 +18,16 @@ var ErrNoCredential = errors.New("gsi: no usable credential")
 type UnusableError struct {
 	Source string // which file, or where was looked
 	Reason error
-	Remedy string
+	Remedy string // "" where the reason says it
 }
 
 func (e *UnusableError) Error() string {
-	return fmt.Sprintf("gsi: no usable credential in %s: %s: %s", e.Source, strings.TrimPrefix(e.Reason.Error(), "gsi: "), e.Remedy)
+	reason := strings.ReplaceAll(strings.TrimPrefix(e.Reason.Error(), "gsi: "), "\n", "; ") // of two files
+	text := fmt.Sprintf("gsi: no usable credential in %s: %s", e.Source, reason)
+	if e.Remedy == "" {
+		return text
+	}
+	return text + ": " + e.Remedy
 }
 
 // Unwrap gives the reason, and ErrNoCredential.
@@ -46,8 +51,19 @@ func (o FileOptions) passphraseOf(file string) func() ([]byte, error) {
 	if o.Passphrase == nil {
 		return nil
 	}
-	return func() ([]byte, error) { return o.Passphrase(file) }
+	return func() ([]byte, error) {
+		pass, err := o.Passphrase(file)
+		if err != nil {
+			return nil, &unaskedError{err}
+		}
+		return pass, nil
+	}
 }
+
+// unaskedError says that there was no passphrase to be had: nothing is wrong with the file.
+type unaskedError struct{ error }
+
+func (e *unaskedError) Unwrap() error { return e.error }
 
 // File is a Source that reads files and reads them again when they change. A
 // new state that cannot be used leaves the old in place for as long as that is
@@ -57,6 +73,7 @@ type File struct {
 	name    string
 	why     string
 	paths   []string
+	made    bool // with gsigw proxy init, when it is missing
 	options FileOptions
 	read    func() (*Credential, []fileStamp, error)
 
@@ -68,7 +85,7 @@ type File struct {
 
 // ProxyFile reads a file with certificates and key in PEM, in any order.
 func ProxyFile(path string, o FileOptions) *File {
-	f := &File{name: path, paths: []string{path}, options: o}
+	f := &File{name: path, paths: []string{path}, made: true, options: o}
 	f.read = func() (*Credential, []fileStamp, error) {
 		data, stamp, err := readFile(path, true, o)
 		if err != nil {
@@ -82,11 +99,14 @@ func ProxyFile(path string, o FileOptions) *File {
 
 // PairFile reads a certificate (and its chain) from one file, the key from another.
 func PairFile(certPath, keyPath string, o FileOptions) *File {
-	f := &File{name: certPath + " and " + keyPath, paths: []string{certPath, keyPath}, options: o}
+	f := &File{name: both(certPath, keyPath), paths: []string{certPath, keyPath}, options: o}
 	f.read = func() (*Credential, []fileStamp, error) {
 		certData, certStamp, certErr := readFile(certPath, false, o)
 		keyData, keyStamp, keyErr := readFile(keyPath, true, o)
 		stamps := []fileStamp{certStamp, keyStamp}
+		if certPath == keyPath {
+			certErr = nil // the key's says it, and more
+		}
 		if err := errors.Join(named(certPath, certErr), named(keyPath, keyErr)); err != nil {
 			return nil, stamps, err
 		}
@@ -94,6 +114,13 @@ func PairFile(certPath, keyPath string, o FileOptions) *File {
 		return c, stamps, err
 	}
 	return f
+}
+
+func both(certPath, keyPath string) string {
+	if certPath == keyPath {
+		return certPath
+	}
+	return certPath + " and " + keyPath
 }
 
 // parsePair takes certificates out of both files, the key out of its own.
@@ -154,8 +181,8 @@ func askedPKCS12File(path string, o FileOptions) *File {
 }
 
 func named(path string, err error) error {
-	if err == nil {
-		return nil
+	if e, ok := errors.AsType[*os.PathError](err); err == nil || ok && e.Path == path {
+		return err
 	}
 	return &fileError{path, err}
 }
@@ -179,7 +206,7 @@ func (f *File) Credential(context.Context) (*Credential, error) {
 		return nil, f.problem
 	}
 	if now := f.now(); !now.Before(f.current.NotAfter()) {
-		return nil, f.unusable(expiredReason(f.current), "renew it, for instance with gsigw proxy init")
+		return nil, f.unusable(expiredReason(f.current), expiredRemedy(f.current, now))
 	}
 	return f.current, nil
 }
@@ -204,7 +231,7 @@ func (f *File) reload() {
 		err = f.usable(c)
 	}
 	if err != nil {
-		f.problem = f.unusable(err, remedy(err))
+		f.problem = f.unusable(err, f.remedy(c, err))
 		if errors.Is(err, os.ErrNotExist) {
 			f.current = nil // who removes a proxy wants it out of use
 		}
@@ -228,6 +255,14 @@ func expiredReason(c *Credential) error {
 	return fmt.Errorf("%w at %s", ErrExpired, c.NotAfter().UTC().Format(time.RFC3339))
 }
 
+// expiredRemedy tells what a user can make anew from what only his CA can.
+func expiredRemedy(c *Credential, now time.Time) string {
+	if eec := c.EndEntity(); eec != nil && !now.Before(eec.NotAfter) {
+		return "get a new certificate from " + OneLine(eec.RawIssuer)
+	}
+	return "renew it, for instance with gsigw proxy init"
+}
+
 // ErrExpired says that a certificate of the chain has expired.
 var ErrExpired = errors.New("gsi: the credential expired")
 
@@ -235,12 +270,20 @@ func (f *File) unusable(reason error, remedy string) error {
 	return &UnusableError{Source: f.name, Reason: reason, Remedy: remedy}
 }
 
-func remedy(err error) string {
+// remedy is for an error in reading c, or in using it.
+func (f *File) remedy(c *Credential, err error) string {
+	_, unasked := errors.AsType[*unaskedError](err)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case unasked:
+		return ""
+	case errors.Is(err, os.ErrNotExist) && f.made:
 		return "make one with gsigw proxy init, or name another file"
+	case errors.Is(err, os.ErrNotExist):
+		return "put certificate and key there, or name another file"
+	case errors.Is(err, os.ErrPermission):
+		return "let this user read it, or name another file"
 	case errors.Is(err, ErrExpired):
-		return "renew it, for instance with gsigw proxy init"
+		return expiredRemedy(c, f.now())
 	case errors.Is(err, ErrPassphrase):
 		return "give the passphrase that it was locked with"
 	case errors.Is(err, ErrEncryptedKey):

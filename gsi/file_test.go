@@ -1,6 +1,7 @@
 package gsi
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -144,7 +145,8 @@ func TestFile_Refuses(t *testing.T) {
 		"readable by the group":  {good, 0o640, noon, "chmod 0600"},
 		"readable by others":     {good, 0o604, noon, "chmod 0600"},
 		"writable by the group":  {good, 0o620, noon, "chmod 0600"},
-		"expired":                {good, 0o600, noon.AddDate(2, 0, 0), "renew"},
+		"expired":                {good, 0o600, noon.AddDate(2, 0, 0), "get a new certificate from /"},
+		"an expired proxy":       {append(certPEM(p.Chain...), keyPEM(t, p)...), 0o600, noon.AddDate(0, 1, 0), "gsigw proxy init"},
 		"not yet valid":          {good, 0o600, noon.AddDate(-1, 0, 0), "valid from"},
 		"no key":                 {certPEM(u.Chain...), 0o600, noon, "no private key"},
 		"no certificate":         {keyPEM(t, u), 0o600, noon, "no certificate"},
@@ -173,6 +175,22 @@ func TestFile_Refuses(t *testing.T) {
 	t.Run("nothing there", func(t *testing.T) {
 		_, err := ProxyFile(filepath.Join(t.TempDir(), "proxy"), FileOptions{}).Credential(t.Context())
 		if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "gsigw proxy init") {
+			t.Error(err)
+		}
+	})
+	t.Run("nothing there that proxy init makes", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "usercert.pem")
+		_, err := PairFile(path, path, FileOptions{}).Credential(t.Context())
+		want := "gsi: no usable credential in " + path + ": open " + path + ": no such file or directory: put certificate and key there, or name another file"
+		if !errors.Is(err, os.ErrNotExist) || err.Error() != want {
+			t.Error(err)
+		}
+	})
+	t.Run("nobody gives the passphrase", func(t *testing.T) {
+		path := writeFile(t, filepath.Join(t.TempDir(), "proxy"), append(certPEM(u.Chain...), locked...), 0o600)
+		ask := func(string) ([]byte, error) { return nil, context.Canceled }
+		_, err := ProxyFile(path, FileOptions{Now: clock(noon), Passphrase: ask}).Credential(t.Context())
+		if !errors.Is(err, context.Canceled) || !strings.HasSuffix(err.Error(), ": context canceled") {
 			t.Error(err)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ type kindFlags struct {
 	limited, independent bool
 	policy, language     string
 	pathLength           int
+	command              *cobra.Command
+
+	wanted *gsi.Policy // nil: none but what the kind has
 }
 
 var digests = map[string]crypto.Hash{"sha256": crypto.SHA256, "sha384": crypto.SHA384, "sha512": crypto.SHA512, "sha1": crypto.SHA1}
@@ -37,6 +41,7 @@ func newKindFlags() kindFlags {
 }
 
 func (f *kindFlags) flags(c *cobra.Command) {
+	f.command = c
 	fs := c.Flags()
 	fs.Var(&f.valid, "valid", "how long the proxy is valid")
 	fs.Var(wholeHours{&f.valid}, "hours", "the same in hours")
@@ -70,17 +75,40 @@ func (f *kindFlags) check() error {
 		return usagef("--policy needs the OID of its language: add --policy-language")
 	case f.keyType.word == "p256" && f.bits != 0:
 		return usagef("--bits is for RSA keys")
-	case f.bits != 0 && (f.bits < 1024 || f.bits > 8192):
+	case f.command.Flags().Changed("bits") && (f.bits < 1024 || f.bits > 8192):
 		return usagef("--bits is 1024 to 8192")
-	case f.pathLength < -1:
-		return usagef("--path-length is a number of proxies")
+	case f.command.Flags().Changed("path-length") && f.pathLength < 0:
+		return usagef("--path-length is a number of proxies, 0 or more: leave it out for any number")
 	case f.old && f.pathLength >= 0:
 		return usagef("--old proxies have no path length")
 	case f.language != "" && (f.limited || f.independent || f.old):
 		return usagef("--policy-language is for proxies that are not limited, independent or old")
 	}
-	_, err := parseOID(f.language)
-	return err
+	return f.readLanguage()
+}
+
+// readLanguage reads the policy, or finds that its language is one of those that say it all: such a proxy is of the kind
+// that another flag makes.
+func (f *kindFlags) readLanguage() error {
+	oid, err := parseOID(f.language)
+	if oid == nil || err != nil {
+		return err
+	}
+	f.wanted = &gsi.Policy{Language: oid}
+	if kind := (&gsi.ProxyCertInfo{Policy: *f.wanted}).Type(); !kind.Restricted() {
+		if f.policy != "" {
+			return usagef("--policy does not go with --policy-language %s, which says it all without a text: leave one out", f.language)
+		}
+		f.limited, f.independent, f.wanted = kind.Limited(), kind.Independent(), nil
+		return nil
+	}
+	if f.policy == "" {
+		return nil
+	}
+	if f.wanted.Body, err = readBounded(f.policy); err != nil {
+		return fmt.Errorf("the file of --policy cannot be used: %w", err)
+	}
+	return nil
 }
 
 // limits turns the flags into what a proxy of this issuer's is made with.
@@ -96,10 +124,7 @@ func (f *kindFlags) limits(issuer *gsi.Credential) (gsi.Limits, error) {
 	if err != nil {
 		return l, err
 	}
-	if l.Policy, err = f.readPolicy(); err != nil {
-		return l, err
-	}
-	l.Type = f.proxyType(above)
+	l.Policy, l.Type = f.wanted, f.proxyType(above)
 	return l, nil
 }
 
@@ -115,7 +140,7 @@ func (f *kindFlags) proxyType(above gsi.ProxyType) gsi.ProxyType {
 		family = above.Family()
 	}
 	switch {
-	case f.language != "":
+	case f.wanted != nil:
 		return gsi.ProxyType(family + "/restricted")
 	case f.independent:
 		return gsi.ProxyType(family + "/independent")
@@ -123,21 +148,6 @@ func (f *kindFlags) proxyType(above gsi.ProxyType) gsi.ProxyType {
 		return gsi.ProxyType(family + "/limited")
 	}
 	return gsi.ProxyType(family)
-}
-
-func (f *kindFlags) readPolicy() (*gsi.Policy, error) {
-	if f.language == "" {
-		return nil, nil
-	}
-	oid, err := parseOID(f.language)
-	if err != nil {
-		return nil, err
-	}
-	p := &gsi.Policy{Language: oid}
-	if f.policy != "" {
-		p.Body, err = readBounded(f.policy)
-	}
-	return p, err
 }
 
 func parseOID(s string) (asn1.ObjectIdentifier, error) {
@@ -148,7 +158,7 @@ func parseOID(s string) (asn1.ObjectIdentifier, error) {
 	for part := range strings.SplitSeq(s, ".") {
 		n, err := strconv.ParseUint(part, 10, 31)
 		if err != nil {
-			return nil, usagef("--policy-language: %q is no OID: write it like 1.3.6.1.5.5.7.21.1", s)
+			return nil, usagef("--policy-language: %q is no OID: write it like 1.3.6.1.4.1.99999.1", s)
 		}
 		oid = append(oid, int(n))
 	}
