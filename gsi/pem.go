@@ -136,7 +136,7 @@ func assemble(certs []*x509.Certificate, key crypto.Signer) (*Credential, error)
 		return nil, fmt.Errorf("gsi: the private key belongs to none of the certificates: neither to %s nor to another", OneLine(certs[0].RawSubject))
 	}
 	chain := []*x509.Certificate{leaf}
-	for next := issuerOf(leaf, certs); next != nil && !selfIssued(next) && len(chain) < len(certs); {
+	for next := issuerOf(leaf, certs); next != nil && !SameName(next.RawIssuer, next.RawSubject) && len(chain) < len(certs); {
 		chain = append(chain, next)
 		next = issuerOf(next, certs)
 	}
@@ -148,10 +148,13 @@ func assemble(certs []*x509.Certificate, key crypto.Signer) (*Credential, error)
 	return &Credential{Chain: chain, Key: key}, nil
 }
 
+// issuerOf finds the certificate that has the issuer's name: byte by byte, or as [SameName] compares if none has it so.
 func issuerOf(cert *x509.Certificate, among []*x509.Certificate) *x509.Certificate {
-	for _, c := range among {
-		if bytes.Equal(c.RawSubject, cert.RawIssuer) && c != cert {
-			return c
+	for _, same := range []func(a, b []byte) bool{bytes.Equal, SameName} {
+		for _, c := range among {
+			if same(c.RawSubject, cert.RawIssuer) && c != cert {
+				return c
+			}
 		}
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 )
 
 // The extensions that make a certificate a proxy, and the policy languages with
@@ -73,13 +75,13 @@ func ProxyCertInfoOf(cert *x509.Certificate) (*ProxyCertInfo, error) {
 
 // The RFC puts the path length first, the draft last and tagged.
 type rfcInfo struct {
-	PathLen int `asn1:"optional,default:-1"`
+	PathLen *big.Int `asn1:"optional"`
 	Policy  policyInfo
 }
 
 type draftInfo struct {
 	Policy  policyInfo
-	PathLen int `asn1:"optional,explicit,tag:1,default:-1"`
+	PathLen *big.Int `asn1:"optional,explicit,tag:1"`
 }
 
 type policyInfo struct {
@@ -88,34 +90,57 @@ type policyInfo struct {
 }
 
 // ParseProxyCertInfo reads the value of the extension. What it reads must be
-// DER to the last byte: it is encoded again and compared.
+// DER to the last byte: it is encoded again and compared. A draft's path length
+// may stand where the RFC has it, and be negative, which leaves room for none:
+// so do canl and LCMAPS.
 func ParseProxyCertInfo(der []byte, draft bool) (*ProxyCertInfo, error) {
-	var rfc rfcInfo
-	var err error
-	if draft {
+	var read rfcInfo
+	err := strictly(der, &read)
+	if draft && (err != nil || read.PathLen == nil) {
 		var d draftInfo
-		_, err = asn1.Unmarshal(der, &d)
-		rfc = rfcInfo{d.PathLen, d.Policy}
-	} else {
-		_, err = asn1.Unmarshal(der, &rfc)
+		err = strictly(der, &d)
+		read = rfcInfo{d.PathLen, d.Policy}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the ProxyCertInfo extension is malformed: %w", err)
+		return nil, fmt.Errorf("the ProxyCertInfo extension %w", err)
 	}
-	info := &ProxyCertInfo{Draft: draft, Policy: Policy(rfc.Policy)}
-	if rfc.PathLen >= 0 {
-		info.PathLen = &rfc.PathLen
-	}
-	if again, err := info.marshal(); err != nil || !bytes.Equal(again, der) {
-		return nil, errors.New("the ProxyCertInfo extension is not strict DER, or its path length is negative")
+	info := &ProxyCertInfo{Draft: draft, Policy: Policy(read.Policy)}
+	if read.PathLen != nil {
+		if read.PathLen.Sign() < 0 && !draft {
+			return nil, errors.New("the ProxyCertInfo extension has a negative path length")
+		}
+		n := clamp(read.PathLen)
+		info.PathLen = &n
 	}
 	return info, nil
 }
 
+// strictly reads DER, no byte more or less.
+func strictly[T any](der []byte, value *T) error {
+	if _, err := asn1.Unmarshal(der, value); err != nil {
+		return fmt.Errorf("is malformed: %w", err)
+	}
+	if again, err := asn1.Marshal(*value); err != nil || !bytes.Equal(again, der) {
+		return errors.New("is not strict DER")
+	}
+	return nil
+}
+
+// clamp makes a path length of any INTEGER: no chain is as long as an int can count.
+func clamp(n *big.Int) int {
+	switch {
+	case n.Sign() < 0:
+		return 0
+	case n.Cmp(big.NewInt(math.MaxInt)) > 0:
+		return math.MaxInt
+	}
+	return int(n.Int64())
+}
+
 func (p *ProxyCertInfo) marshal() ([]byte, error) {
-	pathLen := -1
+	var pathLen *big.Int
 	if p.PathLen != nil {
-		pathLen = *p.PathLen
+		pathLen = big.NewInt(int64(*p.PathLen))
 	}
 	if p.Draft {
 		return asn1.Marshal(draftInfo{policyInfo(p.Policy), pathLen})

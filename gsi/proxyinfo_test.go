@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
+	"math"
 	"os"
+	"reflect"
 	"testing"
 
 	"gsigw/gsi"
@@ -34,16 +36,15 @@ func TestParseProxyCertInfo(t *testing.T) {
 		{"300c" + inheritAll, true, gsi.Draft, nil},
 		{"300f300d060b2b060104019b5001010109", true, gsi.DraftLimited, nil},
 		{"3011" + inheritAll + "a103" + pathLen3, true, gsi.Draft, &three},
-		{"300c" + inheritAll + "00", false, "", nil},                // trailing byte
-		{"300e" + inheritAll + "0500", false, "", nil},              // trailing field
-		{"300e300c06082b060105050715010500", false, "", nil},        // trailing field in the policy
-		{"30810c" + inheritAll, false, "", nil},                     // length not minimal
-		{"300f0201ff" + inheritAll, false, "", nil},                 // path length -1
-		{"300f0201fe" + inheritAll, false, "", nil},                 // path length -2
-		{"301002020003" + inheritAll, false, "", nil},               // number not minimal
-		{"301702091000000000000000ff" + inheritAll, false, "", nil}, // number too large
-		{"3011" + inheritAll + "a103" + pathLen3, false, "", nil},   // the draft's form
-		{"300f" + pathLen3 + inheritAll, true, "", nil},             // the RFC's form
+		{"300c" + inheritAll + "00", false, "", nil},              // trailing byte
+		{"300e" + inheritAll + "0500", false, "", nil},            // trailing field
+		{"300e300c06082b060105050715010500", false, "", nil},      // trailing field in the policy
+		{"30810c" + inheritAll, false, "", nil},                   // length not minimal
+		{"300f0201ff" + inheritAll, false, "", nil},               // path length -1
+		{"300f0201fe" + inheritAll, false, "", nil},               // path length -2
+		{"301002020003" + inheritAll, false, "", nil},             // number not minimal
+		{"3011" + inheritAll + "a103" + pathLen3, false, "", nil}, // the draft's form
+		{"30120201030201" + "03" + inheritAll, true, "", nil},     // both forms
 		{"3000", false, "", nil},
 		{"", false, "", nil},
 	} {
@@ -64,6 +65,34 @@ func TestParseProxyCertInfo(t *testing.T) {
 		}
 		if e, err := info.Extension(); err != nil || !bytes.Equal(e.Value, der) || !e.Critical {
 			t.Errorf("%s: written as %x, %v", test.der, e.Value, err)
+		}
+	}
+}
+
+// What others write that Extension does not: numbers that no int holds, and drafts' path lengths where the RFC has them,
+// or negative. It is read as what it can only mean.
+func TestParseProxyCertInfo_ReadsAnyPathLength(t *testing.T) {
+	for _, test := range []struct {
+		der   string
+		draft bool
+		want  int
+	}{
+		{"301702091000000000000000ff" + inheritAll, false, math.MaxInt},
+		{"301602087fffffffffffffff" + inheritAll, false, math.MaxInt},
+		{"30170209" + "008000000000000000" + inheritAll, false, math.MaxInt},
+		{"301602087ffffffffffffffe" + inheritAll, false, math.MaxInt - 1},
+		{"300f" + pathLen3 + inheritAll, true, 3},
+		{"300f0201ff" + inheritAll, true, 0},
+		{"3011" + inheritAll + "a1030201ff", true, 0},
+		{"301b" + inheritAll + "a10d020b" + "ff" + "00000000000000000000", true, 0},
+	} {
+		der, err := hex.DecodeString(test.der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := gsi.ParseProxyCertInfo(der, test.draft)
+		if err != nil || info.PathLen == nil || *info.PathLen != test.want || info.Draft != test.draft {
+			t.Errorf("%s: %+v, %v", test.der, info, err)
 		}
 	}
 }
@@ -93,8 +122,13 @@ func FuzzParseProxyCertInfo(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if e, err := info.Extension(); err != nil || !bytes.Equal(e.Value, der) {
-			t.Errorf("%x is written as %x, %v", der, e.Value, err)
+		e, err := info.Extension()
+		again, errAgain := gsi.ParseProxyCertInfo(e.Value, draft)
+		if err != nil || errAgain != nil || !reflect.DeepEqual(again, info) {
+			t.Errorf("%x is read as %+v, written as %x and read as %+v, %v %v", der, info, e.Value, again, err, errAgain)
+		}
+		if !draft && (info.PathLen == nil || *info.PathLen < math.MaxInt) && !bytes.Equal(e.Value, der) {
+			t.Errorf("%x is not what is written: %x", der, e.Value)
 		}
 	})
 }

@@ -1,9 +1,9 @@
 package gsi
 
 import (
-	"bytes"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -59,7 +59,7 @@ func (t ProxyType) valid() bool {
 
 // Classify says of what kind a certificate is: a proxy by its ProxyCertInfo
 // extension, or, in GT2's way, by a subject that is the issuer's and one CN of
-// "proxy" or "limited proxy" more. A certificate that contradicts itself is an
+// "proxy" or "limited proxy" more, in either case. A certificate that contradicts itself is an
 // error.
 func Classify(cert *x509.Certificate) (ProxyType, error) {
 	info, err := ProxyCertInfoOf(cert)
@@ -70,16 +70,16 @@ func Classify(cert *x509.Certificate) (ProxyType, error) {
 		return info.Type(), nil
 	}
 	switch cn, ok := addedCN(cert.RawIssuer, cert.RawSubject); {
-	case ok && cn == "proxy" && !cert.IsCA:
+	case ok && strings.EqualFold(cn, "proxy") && !cert.IsCA:
 		return Legacy, nil
-	case ok && cn == "limited proxy" && !cert.IsCA:
+	case ok && strings.EqualFold(cn, "limited proxy") && !cert.IsCA:
 		return LegacyLimited, nil
 	}
 	return EEC, nil
 }
 
 // ExtendsIssuer says whether the subject of the certificate is its issuer's and
-// exactly one CN more, compared byte by byte (RFC 3820, section 3.4).
+// exactly one CN more (RFC 3820, section 3.4), as [SameName] compares.
 func ExtendsIssuer(cert *x509.Certificate) bool {
 	_, ok := addedCN(cert.RawIssuer, cert.RawSubject)
 	return ok
@@ -95,10 +95,8 @@ func addedCN(issuer, subject []byte) (string, bool) {
 	if err != nil || len(have) != len(want)+1 {
 		return "", false
 	}
-	for i := range want {
-		if !bytes.Equal(have[i], want[i]) {
-			return "", false
-		}
+	if !slices.EqualFunc(have[:len(want)], want, sameRDN) {
+		return "", false
 	}
 	last, err := parseRDN(have[len(have)-1])
 	if err != nil || len(last) != 1 || !last[0].oid.Equal(oidCN) {

@@ -121,7 +121,7 @@ func directoryWithin(name, base []byte) (bool, error) {
 	if err = errors.Join(err, baseErr); err != nil {
 		return false, err
 	}
-	return len(have) >= len(want) && slices.Equal(foldedRDNs(have[:len(want)]), foldedRDNs(want)), nil
+	return len(have) >= len(want) && have[:len(want)].Folded() == want.Folded(), nil
 }
 
 // hostWithin says whether a host is a domain or below it.

@@ -18,7 +18,7 @@ import (
 // crl is a revocation list with what was found out about it when it was read.
 type crl struct {
 	list    *x509.RevocationList
-	issuer  string          // nameKey
+	issuer  string          // gsi.NameKey
 	revoked map[string]bool // serial numbers
 
 	mu      sync.Mutex
@@ -73,7 +73,7 @@ func parseCRL(der []byte) (*crl, error) {
 	if list.NextUpdate.IsZero() {
 		return nil, errors.New("the revocation list does not say when the next is due")
 	}
-	c := &crl{list: list, issuer: nameKey(list.RawIssuer), revoked: map[string]bool{}, signers: map[string]bool{}}
+	c := &crl{list: list, issuer: gsi.NameKey(list.RawIssuer), revoked: map[string]bool{}, signers: map[string]bool{}}
 	return c, c.index()
 }
 
@@ -118,10 +118,14 @@ func (c *crl) index() error {
 				return fmt.Errorf("the revocation list has the critical entry extension %s", e.Id)
 			}
 		}
-		c.revoked[serialKey(entry.SerialNumber)] = true
+		if entry.ReasonCode != removeFromCRL {
+			c.revoked[serialKey(entry.SerialNumber)] = true
+		}
 	}
 	return nil
 }
+
+const removeFromCRL = 8 // a hold that ended: not revoked (RFC 5280, section 6.3.3 (k))
 
 func serialKey(n *big.Int) string { return n.Text(16) }
 
@@ -132,8 +136,9 @@ func (c *crl) signedBy(ca *x509.Certificate, o Options) bool {
 	defer c.mu.Unlock()
 	signed, known := c.signers[string(ca.Raw)]
 	if !known {
-		signed = may(ca, x509.KeyUsageCRLSign) && o.takes(c.list.SignatureAlgorithm) &&
-			verifies(ca, c.list.SignatureAlgorithm, c.list.RawTBSRevocationList, c.list.Signature)
+		algorithm := algorithmOf(c.list.SignatureAlgorithm, c.list.Raw)
+		signed = may(ca, x509.KeyUsageCRLSign) && o.takes(algorithm) &&
+			verifies(ca, algorithm, c.list.RawTBSRevocationList, c.list.Signature)
 		c.signers[string(ca.Raw)] = signed
 	}
 	return signed

@@ -15,7 +15,7 @@ import (
 type policy []rule
 
 type rule struct {
-	issuer  string // nameKey of the CA; "" means the CA that the file belongs to
+	issuer  string // gsi.NameKey of the CA; "" means the CA that the file belongs to
 	deny    bool   // what it denies no other rule permits
 	subject *regexp.Regexp
 }
@@ -69,7 +69,7 @@ func (w *walk) checkSigningPolicy(cert *x509.Certificate, ca *authority) error {
 // issuerKey folds a CA's name as a policy file writes it. One that is no name is no CA's.
 func issuerKey(dn string) string {
 	if name, err := gsi.ParseDN(dn); err == nil {
-		return strings.Join(foldedRDNs(name), "\x00")
+		return name.Folded()
 	}
 	return dn
 }

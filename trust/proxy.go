@@ -13,7 +13,7 @@ func (w *walk) checkProxy(i int) error {
 	switch {
 	case cert.IsCA:
 		return refuse(EndEntityIsCA, cert, "make the proxy again", "is a proxy that poses as a CA")
-	case !extendsIssuer(cert):
+	case !gsi.ExtendsIssuer(cert):
 		return refuse(ProxySubject, cert, "make the proxy again", "is not the subject of its issuer and one CN more")
 	case !may(issuer, x509.KeyUsageDigitalSignature):
 		return refuse(KeyUsage, issuer, "ask the CA for a certificate with digitalSignature", "may not sign proxies by its key usage")

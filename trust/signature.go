@@ -3,12 +3,15 @@ package trust
 import (
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	_ "crypto/md5"
 	"crypto/rsa"
 	_ "crypto/sha1"
-	_ "crypto/sha256"
+	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 
 	"gsigw/gsi"
 )
@@ -45,8 +48,10 @@ func (w *walk) checkKey(cert *x509.Certificate) error {
 		case elliptic.P224(), elliptic.P256(), elliptic.P384(), elliptic.P521():
 			return nil
 		}
+	case ed25519.PublicKey:
+		return nil
 	}
-	return refuse(Algorithm, cert, "use RSA, or ECDSA on P-256, P-384 or P-521", "has a key of a kind that is not taken (%s)", cert.PublicKeyAlgorithm)
+	return refuse(Algorithm, cert, "use RSA, ECDSA on P-256, P-384 or P-521, or Ed25519", "has a key of a kind that is not taken (%s)", cert.PublicKeyAlgorithm)
 }
 
 func (w *walk) checkRSA(cert *x509.Certificate, bits int) error {
@@ -69,17 +74,57 @@ func (w *walk) checkSignature(cert, issuer *x509.Certificate) error {
 	if err := w.checkKey(issuer); err != nil {
 		return err
 	}
-	if algorithm := cert.SignatureAlgorithm; !w.options.takes(algorithm) {
-		remedy := "have it signed with RSA or ECDSA and SHA-256"
-		if algorithm == x509.MD5WithRSA {
-			remedy = "have it signed with SHA-256, or name MD5 in the trust profile"
-		}
-		return refuse(Algorithm, cert, remedy, "is signed with %s", algorithm)
+	algorithm := algorithmOf(cert.SignatureAlgorithm, cert.Raw)
+	if !w.options.takes(algorithm) {
+		return refuseAlgorithm(cert, algorithm)
 	}
-	if !verifies(issuer, cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature) {
+	if !verifies(issuer, algorithm, cert.RawTBSCertificate, cert.Signature) {
 		return refuse(BadSignature, cert, "fetch or make it again", "was not signed by %s", gsi.OneLine(issuer.RawSubject))
 	}
 	return nil
+}
+
+func refuseAlgorithm(cert *x509.Certificate, algorithm x509.SignatureAlgorithm) error {
+	remedy, name := "have it signed with RSA or ECDSA and SHA-256", algorithm.String()
+	switch algorithm {
+	case x509.MD5WithRSA:
+		remedy = "have it signed with SHA-256, or name MD5 in the trust profile"
+	case x509.UnknownSignatureAlgorithm:
+		name = "an algorithm that is not known here"
+	}
+	return refuse(Algorithm, cert, remedy, "is signed with %s", name)
+}
+
+// SHA-224, which crypto/x509 does not know; all grid tools do.
+const (
+	sha224WithRSA   x509.SignatureAlgorithm = -1
+	ecdsaWithSHA224 x509.SignatureAlgorithm = -2
+)
+
+var (
+	oidSHA224WithRSA   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 14} // RFC 4055, section 5
+	oidECDSAWithSHA224 = asn1.ObjectIdentifier{1, 2, 840, 10045, 4, 3, 1}   // RFC 5758, section 3.2
+)
+
+// algorithmOf names what a certificate or revocation list is signed with, when crypto/x509 does not.
+func algorithmOf(known x509.SignatureAlgorithm, der []byte) x509.SignatureAlgorithm {
+	if known != x509.UnknownSignatureAlgorithm {
+		return known
+	}
+	var signed struct {
+		Content   asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	_, err := asn1.Unmarshal(der, &signed)
+	switch oid := signed.Algorithm.Algorithm; {
+	case err != nil:
+	case oid.Equal(oidSHA224WithRSA):
+		return sha224WithRSA
+	case oid.Equal(oidECDSAWithSHA224):
+		return ecdsaWithSHA224
+	}
+	return known
 }
 
 func (o Options) takes(algorithm x509.SignatureAlgorithm) bool {
@@ -88,9 +133,9 @@ func (o Options) takes(algorithm x509.SignatureAlgorithm) bool {
 		return o.AllowMD5
 	case x509.SHA1WithRSA, x509.ECDSAWithSHA1:
 		return !o.RefuseSHA1
-	case x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA,
+	case x509.SHA256WithRSA, x509.SHA384WithRSA, x509.SHA512WithRSA, sha224WithRSA, ecdsaWithSHA224,
 		x509.SHA256WithRSAPSS, x509.SHA384WithRSAPSS, x509.SHA512WithRSAPSS,
-		x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512:
+		x509.ECDSAWithSHA256, x509.ECDSAWithSHA384, x509.ECDSAWithSHA512, x509.PureEd25519:
 		return true
 	}
 	return false
@@ -98,6 +143,9 @@ func (o Options) takes(algorithm x509.SignatureAlgorithm) bool {
 
 // verifies leaves to crypto/x509 what that takes, and does the rest.
 func verifies(issuer *x509.Certificate, algorithm x509.SignatureAlgorithm, signed, signature []byte) bool {
+	if algorithm == sha224WithRSA || algorithm == ecdsaWithSHA224 {
+		return verifiesSHA224(issuer, algorithm, signed, signature)
+	}
 	key, ok := issuer.PublicKey.(*rsa.PublicKey)
 	if !ok || (key.N.BitLen() >= 1024 && algorithm != x509.MD5WithRSA) {
 		return issuer.CheckSignature(algorithm, signed, signature) == nil
@@ -111,4 +159,15 @@ func verifies(issuer *x509.Certificate, algorithm x509.SignatureAlgorithm, signe
 	h := hash.New()
 	h.Write(signed)
 	return gsi.VerifyLegacyRSA(key, hash, h.Sum(nil), signature) == nil
+}
+
+func verifiesSHA224(issuer *x509.Certificate, algorithm x509.SignatureAlgorithm, signed, signature []byte) bool {
+	digest := sha256.Sum224(signed)
+	switch key := issuer.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return algorithm == sha224WithRSA && rsa.VerifyPKCS1v15(key, crypto.SHA224, digest[:], signature) == nil
+	case *ecdsa.PublicKey:
+		return algorithm == ecdsaWithSHA224 && ecdsa.VerifyASN1(key, digest[:], signature)
+	}
+	return false
 }

@@ -16,13 +16,13 @@ type state struct {
 	dir       string
 	options   Options
 	anchors   []*authority
-	byName    map[string][]*authority // by nameKey of the subject
+	byName    map[string][]*authority // by gsi.NameKey of the subject
 	byRaw     map[string]*authority
 	nameKeys  map[string]string   // of the anchors' subjects as they stand
 	stemsOf   map[string][]string // the names of a CA's files, by its DER
-	elsewhere map[string]string   // files with a CA under a name that is not its hash, by nameKey
+	elsewhere map[string]string   // files with a CA under a name that is not its hash, by gsi.NameKey
 	policies  map[string][]*file  // by stem
-	crls      map[string][]*crl   // by nameKey of the issuer
+	crls      map[string][]*crl   // by gsi.NameKey of the issuer
 	brokenCRL map[string]bool     // stems of revocation lists that never could be read
 	problems  []Problem
 }
@@ -30,7 +30,7 @@ type state struct {
 // authority is a CA, with what the directory says of it.
 type authority struct {
 	cert     *x509.Certificate
-	name     string  // nameKey
+	name     string  // gsi.NameKey
 	policies []*file // each has to permit what the CA signs
 	crls     []*crl  // those that it signed
 	doubtful bool    // there is a list that might be its own but cannot be used
@@ -69,7 +69,7 @@ func (st *state) add(f *file) {
 	case kindAlias:
 		for _, cert := range f.certs {
 			st.stemsOf[string(cert.Raw)] = append(st.stemsOf[string(cert.Raw)], f.stem)
-			st.elsewhere[nameKey(cert.RawSubject)] = f.name
+			st.elsewhere[gsi.NameKey(cert.RawSubject)] = f.name
 		}
 	case kindSigningPolicy, kindNamespaces:
 		st.policies[f.stem] = append(st.policies[f.stem], f)
@@ -97,7 +97,7 @@ func (st *state) addAnchors(f *file) {
 		if hashes := hashesOf(cert); slices.Contains(hashes, f.stem) {
 			st.addAnchor(cert)
 		} else {
-			st.elsewhere[nameKey(cert.RawSubject)] = f.name
+			st.elsewhere[gsi.NameKey(cert.RawSubject)] = f.name
 			st.problem(f.name, fmt.Errorf("%s is not taken under that name, but as %s.0 alone: openssl rehash %s, or ln -s %s %[2]s.0 there",
 				gsi.OneLine(cert.RawSubject), hashes[len(hashes)-1], st.dir, f.name))
 		}
@@ -117,7 +117,7 @@ func (st *state) addAnchor(cert *x509.Certificate) {
 	if _, ok := st.byRaw[string(cert.Raw)]; ok {
 		return
 	}
-	a := &authority{cert: cert, name: nameKey(cert.RawSubject)}
+	a := &authority{cert: cert, name: gsi.NameKey(cert.RawSubject)}
 	st.anchors = append(st.anchors, a)
 	st.byRaw[string(cert.Raw)] = a
 	st.byName[a.name] = append(st.byName[a.name], a)
@@ -139,7 +139,7 @@ func (st *state) nameKey(der []byte) string {
 	if key, ok := st.nameKeys[string(der)]; ok {
 		return key
 	}
-	return nameKey(der)
+	return gsi.NameKey(der)
 }
 
 // describe gathers the files that speak of a CA.

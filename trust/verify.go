@@ -77,7 +77,7 @@ func (w *walk) complete(chain []*x509.Certificate) error {
 
 func checkNames(chain []*x509.Certificate) error {
 	for i, cert := range chain[:len(chain)-1] {
-		if !sameName(cert.RawIssuer, chain[i+1].RawSubject) {
+		if !gsi.SameName(cert.RawIssuer, chain[i+1].RawSubject) {
 			return refuse(NameChaining, cert, "send the chain leaf first and complete",
 				"names the issuer %s, but is followed by %s", gsi.OneLine(cert.RawIssuer), gsi.OneLine(chain[i+1].RawSubject))
 		}

@@ -2,7 +2,9 @@ package trust_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
+	"crypto/dsa"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -199,7 +201,6 @@ func TestVerify_RefusesEndEntity(t *testing.T) {
 			c.ExtraExtensions = []pkix.Extension{{Id: id, Critical: critical, Value: []byte{2, 1, 0}}}
 		}
 	}
-	_, ed, _ := ed25519.GenerateKey(rand.Reader)
 	for name, test := range map[string]struct {
 		request gridtest.Request
 		code    trust.Code
@@ -209,7 +210,6 @@ func TestVerify_RefusesEndEntity(t *testing.T) {
 		"outside of the policy": {gridtest.Request{Name: "/O=Elsewhere/CN=Jane Doe"}, trust.SigningPolicy},
 		"no name":               {gridtest.Request{RawSubject: []byte{0x30, 0}}, trust.NoName},
 		"critical extension":    {gridtest.Request{Change: ext(asn1.ObjectIdentifier{1, 2, 3}, true)}, trust.CriticalExtension},
-		"Ed25519":               {gridtest.Request{Key: ed}, trust.Algorithm},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := test.request
@@ -220,6 +220,28 @@ func TestVerify_RefusesEndEntity(t *testing.T) {
 			_, err := store.Verify(c.Chain, now)
 			refused(t, err, test.code)
 		})
+	}
+}
+
+func TestVerify_RefusesKeysOfAKindThatItDoesNotKnow(t *testing.T) {
+	pki := newPKI(t)
+	store := open(t, pki.TrustDir, trust.Options{})
+	for _, key := range []any{nil, &dsa.PublicKey{}, &ecdsa.PublicKey{Curve: &elliptic.CurveParams{Name: "own"}}} {
+		user := *pki.User.Leaf()
+		user.PublicKey = key
+		_, err := store.Verify([]*x509.Certificate{&user}, now)
+		refused(t, err, trust.Algorithm)
+	}
+}
+
+func TestVerify_SaysThatAnAlgorithmIsNotKnown(t *testing.T) {
+	pki := newPKI(t)
+	user := *pki.User.Leaf()
+	user.SignatureAlgorithm = x509.UnknownSignatureAlgorithm
+	_, err := open(t, pki.TrustDir, trust.Options{}).Verify([]*x509.Certificate{&user}, now)
+	refused(t, err, trust.Algorithm)
+	if !strings.Contains(err.Error(), "is signed with an algorithm that is not known here") {
+		t.Error(err)
 	}
 }
 

@@ -110,6 +110,7 @@ func pssSignature(arc int, hash crypto.Hash) signature {
 var (
 	md5RSA      = rsaSignature(4, crypto.MD5)
 	sha1RSA     = rsaSignature(5, crypto.SHA1)
+	sha224RSA   = rsaSignature(14, crypto.SHA224)
 	sha256RSA   = rsaSignature(11, crypto.SHA256)
 	sha384RSA   = rsaSignature(12, crypto.SHA384)
 	sha512RSA   = rsaSignature(13, crypto.SHA512)

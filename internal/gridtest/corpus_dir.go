@@ -115,17 +115,17 @@ func revocationRows() []row {
 			one(func(b *bench, _ *holder) crl { return crl{first: true, signer: b.authority(OtherName)} })),
 		bad("of version 1, without a next update", "no RFC 5280, 5.1.2.5", trust.CRLInvalid,
 			one(func(*bench, *holder) crl { return crl{first: true, endless: true} })),
-		good("user revoked by an older one", "ok RFC 5280, 6.3.3", func(b *bench) *holder {
+		good("two lists, user revoked by the older", "ok RFC 5280, 6.3.3", func(b *bench) *holder {
 			user := b.userOf(b.own())
 			b.besides(crl{thisUpdate: b.now.AddDate(0, 0, -2), revoked: []*holder{user}}, crl{})
 			return b.proxy(user)
 		}),
-		bad("user revoked by a newer one", found, trust.Revoked, func(b *bench) *holder {
+		bad("two lists, user revoked by the newer", found, trust.Revoked, func(b *bench) *holder {
 			user := b.userOf(b.own())
 			b.besides(crl{thisUpdate: b.now.AddDate(0, 0, -2)}, crl{revoked: []*holder{user}})
 			return b.proxy(user)
 		}),
-		bad("user revoked by one of two of one time", "", trust.Revoked, func(b *bench) *holder {
+		bad("two lists of one time, user revoked by one", "", trust.Revoked, func(b *bench) *holder {
 			user := b.userOf(b.own())
 			b.besides(crl{revoked: []*holder{user}}, crl{})
 			return b.proxy(user)
@@ -133,7 +133,7 @@ func revocationRows() []row {
 		bad("user revoked by the second of a file", found, trust.Revoked, one(func(b *bench, u *holder) crl {
 			return crl{revoked: []*holder{u}, above: b.crlPEM(b.root, crl{thisUpdate: b.now.AddDate(0, 0, -2)})}
 		})),
-		bad("user revoked with the reason removeFromCRL", "", trust.Revoked, one(func(b *bench, u *holder) crl {
+		good("user revoked with the reason removeFromCRL", "ok RFC 5280, 6.3.3 (k)", one(func(b *bench, u *holder) crl {
 			removed := pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 21}, Value: tlv(tagEnum, []byte{8})}
 			return crl{entries: tlv(tagSeq, Must(asn1.Marshal(u.serial)), derTime(b.now.Add(-time.Hour)),
 				Must(asn1.Marshal([]pkix.Extension{removed})))}

@@ -70,12 +70,8 @@ func infoRows() []row {
 				return b.anyProxy(b.user(), nil, having(extension(gsi.OIDProxyCertInfo, true, value)))
 			}}
 	}
-	draft := func(what string, code trust.Code, value []byte) row {
-		why := ""
-		if code != "" {
-			why = "the draft's own form, in DER, is what GT3 and all after it write"
-		}
-		return row{name: "info/draft " + what, twin: twinOf(code, "policy/draft inherit-all"), code: code, why: why,
+	draft := func(what, rfc string, code trust.Code, value []byte) row {
+		return row{name: "info/draft " + what, twin: twinOf(code, "policy/draft inherit-all"), code: code, rfc: rfc,
 			make: func(b *bench) *holder {
 				return b.anyProxy(b.user(), nil, having(extension(gsi.OIDDraftProxyCertInfo, true, value)))
 			}}
@@ -105,23 +101,18 @@ func infoRows() []row {
 		bad("path length empty", trust.Malformed, tlv(tagSeq, tlv(tagInt), all)),
 		bad("path length negative", trust.Malformed, tlv(tagSeq, derInt(-1), all)),
 		bad("path length very negative", trust.Malformed, tlv(tagSeq, derInt(-1<<40), all)),
-		draft("with the path length in the RFC's place", trust.Malformed, tlv(tagSeq, derInt(1), all)),
-		draft("with the path length untagged", trust.Malformed, tlv(tagSeq, all, derInt(1))),
-		draft("with the path length tagged", "", tlv(tagSeq, all, tagged(1, derInt(1)))),
-		draft("with a path length of zero", "", tlv(tagSeq, all, tagged(1, derInt(0)))),
-		draft("with the path length tagged 0", trust.Malformed, tlv(tagSeq, all, tagged(0, derInt(1)))),
-		draft("with a negative path length", trust.Malformed, tlv(tagSeq, all, tagged(1, derInt(-1)))),
-		draft("BER", trust.Malformed, longTLV(tagSeq, all)),
+		draft("with the path length in the RFC's place", "", "", tlv(tagSeq, derInt(1), all)),
+		draft("with the path length untagged", "", trust.Malformed, tlv(tagSeq, all, derInt(1))),
+		draft("with the path length tagged", "", "", tlv(tagSeq, all, tagged(1, derInt(1)))),
+		draft("with a path length of zero", "", "", tlv(tagSeq, all, tagged(1, derInt(0)))),
+		draft("with the path length tagged 0", "", trust.Malformed, tlv(tagSeq, all, tagged(0, derInt(1)))),
+		draft("with a negative path length", "", "", tlv(tagSeq, all, tagged(1, derInt(-1)))),
+		draft("BER", "no RFC 5280, 4.2", trust.Malformed, longTLV(tagSeq, all)),
 	}
 	for _, n := range []*big.Int{big.NewInt(0), big.NewInt(1), big.NewInt(127), big.NewInt(128), big.NewInt(1<<31 - 1),
 		big.NewInt(1 << 31), new(big.Int).Lsh(big.NewInt(1), 70)} {
 		value := tlv(tagSeq, Must(asn1.Marshal(n)), all)
-		code, why := trust.Code(""), ""
-		if n.BitLen() > 63 {
-			code, why = trust.Malformed, "no path is so long"
-		}
-		rows = append(rows, row{name: fmt.Sprintf("info/path length %d", n), rfc: "ok RFC 3820, 3.8.1", code: code,
-			why: why,
+		rows = append(rows, row{name: fmt.Sprintf("info/path length %d", n), rfc: "ok RFC 3820, 3.8.1",
 			make: func(b *bench) *holder {
 				return b.proxy(b.user(), having(extension(gsi.OIDProxyCertInfo, true, value)))
 			}})
@@ -227,6 +218,11 @@ func pathRows() []row {
 		}),
 		bad("1 below 5, then 0", "no RFC 3820, 4.1.4", func(b *bench) *holder {
 			return b.proxy(b.proxy(b.proxy(b.user(), limit(5)), limit(0)))
+		}),
+		bad("draft, 1 below -1", "", func(b *bench) *holder { return b.draft(b.draft(b.user(), draftLimit(-1))) }),
+		bad("draft, 1 below 0 in the RFC's place", "", func(b *bench) *holder {
+			return b.draft(b.draft(b.user(), having(extension(gsi.OIDDraftProxyCertInfo, true,
+				tlv(tagSeq, derInt(0), policyOf(gsi.OIDInheritAll))))))
 		}),
 		bad("draft, 1 below 0", "", func(b *bench) *holder { return b.draft(b.draft(b.user(), draftLimit(0))) }),
 		bad("draft, 2 below 1", "", func(b *bench) *holder {

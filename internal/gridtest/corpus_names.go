@@ -170,8 +170,7 @@ func stringRows() []row {
 		row{name: "strings/user's issuer with two spaces for one", rfc: rfcNames, make: func(b *bench) *holder {
 			return b.proxy(b.user(issuedBy(dn(strings.ReplaceAll(CAName, "Test ", "Test  ")))))
 		}},
-		row{name: "strings/legacy proxy's subject in PrintableString", code: trust.NotCA,
-			why: "legacy proxies are known by their name, byte by byte",
+		row{name: "strings/legacy proxy's subject in PrintableString",
 			make: func(b *bench) *holder {
 				return b.legacy(b.user(), "proxy", named(below(retag(dn(UserName), tagPrintable), cn("proxy"))))
 			}},
@@ -265,9 +264,13 @@ func mixedRows() []row {
 		}},
 		row{name: "mixed/legacy under another name", twin: "mixed/legacy", rfc: "no RFC 5280, 6.1.4", code: trust.NotCA,
 			make: func(b *bench) *holder { return b.legacy(b.user(), "Proxy of mine") }},
-		row{name: "mixed/legacy called Proxy", twin: "mixed/legacy", code: trust.NotCA,
-			why:  "GT2 calls them proxy and limited proxy",
+		row{name: "mixed/legacy called Proxy",
 			make: func(b *bench) *holder { return b.legacy(b.user(), "Proxy") }},
+		row{name: "mixed/legacy called LIMITED PROXY",
+			make: func(b *bench) *holder { return b.legacy(b.user(), "LIMITED PROXY") }},
+		row{name: "mixed/legacy called LIMITED PROXY, a full one below", twin: "mixed/legacy called LIMITED PROXY",
+			code: trust.LimitedProxy,
+			make: func(b *bench) *holder { return b.legacy(b.legacy(b.user(), "LIMITED PROXY"), "proxy") }},
 		row{name: "mixed/legacy below a user without keyUsage", make: func(b *bench) *holder {
 			return b.legacy(b.user(without(idKeyUsage)), "proxy", without(idKeyUsage))
 		}},
