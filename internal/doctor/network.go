@@ -16,7 +16,6 @@ import (
 	"strings"
 	"time"
 
-	"gsigw/gsi"
 	"gsigw/trust"
 )
 
@@ -133,22 +132,15 @@ func (v *visit) serverChain(check string, p peer, chain []*x509.Certificate) {
 	switch {
 	case err != nil:
 		v.fail(check, "", "%s answers; its certificate is not believed: %s", p.name, plain(err))
+	case id.Independent: // whoever made it chose its name
+		v.fail(check, "have the server use its own certificate", "%s is an independent proxy, %s, which is no server", p.name, id.DN)
 	case p.dn != "" && !id.Matches(p.dn):
 		v.fail(check, "set MYPROXY_SERVER_DN right, or unset it", "%s is %s, and MYPROXY_SERVER_DN wants %s", p.name, id.DN, p.dn)
-	case p.dn == "" && !v.speaksFor(id, p.host):
+	case p.dn == "" && !trust.HostMatches(id.EndEntity, p.host) && !trust.ServiceMatches(id.EndEntity, "myproxy", p.host):
 		v.fail(check, "name the server as its certificate does", "%s is %s, which does not speak for %s", p.name, id.DN, p.host)
 	default:
 		v.ok(check, "%s answers and is %s", p.name, id.DN)
 	}
-}
-
-// speaksFor takes the names of grid services too: CN=myproxy/host.
-func (v *visit) speaksFor(id *gsi.Identity, host string) bool {
-	if trust.HostMatches(id.EndEntity, host) {
-		return true
-	}
-	name, err := gsi.ParseName(id.EndEntity.RawSubject)
-	return err == nil && strings.EqualFold(name.CommonName(), "myproxy/"+host)
 }
 
 // serverDate compares the clocks. A server that wants a certificate first, or speaks no HTTP, tells no time.

@@ -81,6 +81,12 @@ func TestNetwork(t *testing.T) {
 			p.env["MYPROXY_SERVER"], p.env["MYPROXY_SERVER_PORT"] = "localhost", p.serve(p.pki.Host, 0)
 			p.env["MYPROXY_SERVER_DN"] = gridtest.UserName
 		}, []want{{"network.server", Fail, "and MYPROXY_SERVER_DN wants " + gridtest.UserName, "set MYPROXY_SERVER_DN right"}}},
+		{"MyProxy with an independent proxy of that very name", func(p *patient) {
+			p.Online = true
+			c := gridtest.Must(p.pki.Proxy(gsi.Limits{Type: gsi.RFCIndependent}))
+			p.env["MYPROXY_SERVER"], p.env["MYPROXY_SERVER_PORT"] = "localhost", p.serve(c, 0)
+			p.env["MYPROXY_SERVER_DN"] = gsi.OneLine(c.Leaf().RawSubject)
+		}, []want{{"network.server", Fail, "is an independent proxy", "its own certificate"}}},
 		{"a hostname that nobody knows", func(p *patient) { p.Hostname, p.Online = "wn8", true }, []want{
 			{"machine.hostname", Warn, "called wn8, and nobody knows its address", "/etc/hosts"},
 		}},
