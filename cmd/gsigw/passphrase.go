@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -61,34 +64,72 @@ func (p *passphrases) unlock(string) ([]byte, error) {
 	return p.ask("Enter GRID pass phrase for this identity:")
 }
 
-// readUnseen reads a line of a terminal without echo, and gives the terminal its echo back when it is interrupted: the
-// read itself cannot be, and ends with the process.
+// readUnseen reads a line of a terminal without echo, and gives the terminal its echo back when it is interrupted, by
+// whatever key: the read itself cannot be, and ends with the process.
 func readUnseen(ctx context.Context, tty *os.File, prompt string) ([]byte, error) {
+	ctx, stop := heed(ctx)
+	defer stop()
 	fd := int(tty.Fd())
 	state, err := term.GetState(fd)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask at the terminal: %w", err)
 	}
+	defer term.Restore(fd, state)
+	if err := hush(fd); err != nil {
+		return nil, fmt.Errorf("cannot ask at the terminal: %w", err)
+	}
 	fmt.Fprint(tty, prompt+" ")
 	defer fmt.Fprintln(tty)
-	lines := make(chan []byte, 1)
+	type answer struct {
+		line []byte
+		err  error
+	}
+	answers := make(chan answer, 1)
 	go func() {
-		defer close(lines)
-		if line, err := term.ReadPassword(fd); err == nil {
-			lines <- line
-		}
+		line, err := readLine(tty)
+		answers <- answer{line, err}
 	}()
 	select {
-	case line, given := <-lines:
-		if !given {
-			return nil, errors.New("no passphrase was given at the terminal")
+	case a := <-answers:
+		if errors.Is(a.err, errNoLine) {
+			return nil, errors.New("the input at the terminal ended without a passphrase")
 		}
-		return line, nil
+		return a.line, a.err
 	case <-ctx.Done():
-		term.Restore(fd, state)
 		return nil, context.Cause(ctx)
 	}
 }
+
+// hush takes its echo from a terminal. Lines and keys for signals stay.
+func hush(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, readTermios)
+	if err != nil {
+		return err
+	}
+	t.Lflag &^= unix.ECHO
+	t.Lflag |= unix.ICANON | unix.ISIG
+	t.Iflag |= unix.ICRNL
+	return unix.IoctlSetTermios(fd, writeTermios, t)
+}
+
+// heed ends the context at a signal that would end the process and leave the terminal without echo. To stop is not
+// possible meanwhile: when the shell brings a process back it lets the terminal echo.
+func heed(ctx context.Context) (context.Context, func()) {
+	ends := []os.Signal{syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) { // as it is under nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, ends...)
+	unheeded := make(chan os.Signal, 1)
+	signal.Notify(unheeded, syscall.SIGTSTP)
+	return ctx, func() {
+		signal.Stop(unheeded)
+		stop()
+	}
+}
+
+// errNoLine says that there was nothing to read.
+var errNoLine = errors.New("standard input ended before the passphrase: --pwstdin takes it from there, one line each")
 
 // readLine reads one line and not a byte more: the next belongs to the next question.
 func readLine(r io.Reader) ([]byte, error) {
@@ -101,10 +142,10 @@ func readLine(r io.Reader) ([]byte, error) {
 		case n == 1:
 			line = append(line, b[0])
 		case err == io.EOF:
-			return nil, errors.New("standard input ended before the passphrase: --pwstdin takes it from there, one line each")
+			return nil, errNoLine
 		case err != nil:
-			return nil, fmt.Errorf("cannot read the passphrase from standard input: %w", err)
+			return nil, fmt.Errorf("cannot read the passphrase: %w", err)
 		}
 	}
-	return nil, fmt.Errorf("the passphrase on standard input has more than %d bytes", maxPassphrase)
+	return nil, fmt.Errorf("the passphrase has more than %d bytes", maxPassphrase)
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -118,5 +119,43 @@ func TestPassphrases_LeaveTheTerminalAsItWasWhenInterrupted(t *testing.T) {
 	}
 	if !echoes(t, tty) {
 		t.Error("the terminal does not echo any more")
+	}
+}
+
+// The keys that end or stop a process do not leave a terminal without echo behind, nor make one echo what follows.
+func TestPassphrases_LeaveTheTerminalAsItWasAtEverySignal(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGHUP} {
+		_, tty := terminal(t)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := readUnseen(t.Context(), tty, "Pass phrase:")
+			ended <- err
+		}()
+		waitForSilence(t, tty)
+		if err := errors.Join(syscall.Kill(os.Getpid(), syscall.SIGTSTP), syscall.Kill(os.Getpid(), s)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "signal received") {
+			t.Errorf("%v: %v", s, err)
+		}
+		if !echoes(t, tty) {
+			t.Errorf("%v: the terminal does not echo any more", s)
+		}
+	}
+}
+
+func TestPassphrases_EndWhereTheInputDoes(t *testing.T) {
+	master, tty := terminal(t)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := readUnseen(t.Context(), tty, "Pass phrase:")
+		ended <- err
+	}()
+	waitForSilence(t, tty)
+	if _, err := master.WriteString("\x04"); err != nil { // Ctrl-D
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "ended without a passphrase") {
+		t.Error(err)
 	}
 }
