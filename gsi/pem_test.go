@@ -1,6 +1,7 @@
 package gsi
 
 import (
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -62,6 +63,30 @@ func TestParsePEM_TakesFilesAsPeopleKeepThem(t *testing.T) {
 		if c, err := ParsePEM([]byte(text)); err != nil || len(c.Chain) != 1 || !c.Leaf().Equal(u.Leaf()) {
 			t.Errorf("%s: %v, %v", name, c, err)
 		}
+	}
+}
+
+func TestParsePEM_FindsTheIssuerByItsNameHoweverThatIsWritten(t *testing.T) {
+	jane, loud, john := user(t, "Jane", noon.AddDate(1, 0, 0)), user(t, "JANE", noon.AddDate(1, 0, 0)), user(t, "John", noon.AddDate(1, 0, 0))
+	proxy, err := NewProxy(jane, Limits{Now: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := append(certPEM(proxy.Leaf()), keyPEM(t, proxy)...)
+	for what, test := range map[string]struct {
+		others []*x509.Certificate
+		want   *Credential
+	}{
+		"in another case":                {[]*x509.Certificate{john.Leaf(), loud.Leaf()}, loud},
+		"in another case and in its own": {[]*x509.Certificate{loud.Leaf(), jane.Leaf()}, jane},
+	} {
+		c, err := ParsePEM(append(own[:len(own):len(own)], certPEM(test.others...)...))
+		if err != nil || len(c.Chain) != 2 || !c.Chain[1].Equal(test.want.Leaf()) {
+			t.Errorf("%s: %v, %v", what, c, err)
+		}
+	}
+	if c, err := ParsePEM(append(own[:len(own):len(own)], certPEM(john.Leaf())...)); err == nil {
+		t.Errorf("took somebody else's for the issuer's: %v", c)
 	}
 }
 

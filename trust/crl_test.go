@@ -8,8 +8,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +63,21 @@ func TestVerify_Revocation(t *testing.T) {
 		"not a list beside a good one": {func(t *testing.T, p *gridtest.PKI) {
 			os.WriteFile(filepath.Join(p.TrustDir, p.CA.Hashes()[0]+".r0"), []byte("<html>"), 0o644)
 		}, "", ""},
-		"not a list":       {eachFile(func(t *testing.T, path string) { os.WriteFile(path, []byte("<html>"), 0o644) }), trust.CRLInvalid, trust.CRLInvalid},
+		"not a list": {eachFile(func(t *testing.T, path string) { os.WriteFile(path, []byte("<html>"), 0o644) }), trust.CRLInvalid, trust.CRLInvalid},
+		"a damaged list behind a good one": {eachFile(func(t *testing.T, path string) {
+			os.WriteFile(path, append(must(os.ReadFile(path)), "-----BEGIN X509 CRL-----\nMII\n"...), 0o644)
+		}), trust.CRLInvalid, trust.CRLInvalid},
+		"a certificate before a good one": {eachFile(func(t *testing.T, path string) {
+			ca := must(os.ReadFile(strings.TrimSuffix(path, ".r0") + ".0"))
+			os.WriteFile(path, append(ca, must(os.ReadFile(path))...), 0o644)
+		}), "", ""},
+		"in DER": {func(t *testing.T, p *gridtest.PKI) {
+			write(func(p *gridtest.PKI) gridtest.CRL { return gridtest.CRL{Revoked: p.User.Chain} })(t, p)
+			eachFile(func(t *testing.T, path string) {
+				block, _ := pem.Decode(must(os.ReadFile(path)))
+				os.WriteFile(path, block.Bytes, 0o644)
+			})(t, p)
+		}, trust.Revoked, trust.Revoked},
 		"without end":      {endlessCRL, trust.CRLInvalid, trust.CRLInvalid},
 		"of another's key": {forgedCRL, trust.CRLInvalid, trust.CRLInvalid},
 		"a newer one beside an expired": {func(t *testing.T, p *gridtest.PKI) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"gsigw/gsi"
@@ -20,7 +21,7 @@ type state struct {
 	byRaw     map[string]*authority
 	nameKeys  map[string]string   // of the anchors' subjects as they stand
 	stemsOf   map[string][]string // the names of a CA's files, by its DER
-	elsewhere map[string]string   // files with a CA under a name that is not its hash, by gsi.NameKey
+	elsewhere map[string]string   // what to do about a CA under a name that is not its hash, by gsi.NameKey
 	policies  map[string][]*file  // by stem
 	crls      map[string][]*crl   // by gsi.NameKey of the issuer
 	brokenCRL map[string]bool     // stems of revocation lists that never could be read
@@ -69,7 +70,7 @@ func (st *state) add(f *file) {
 	case kindAlias:
 		for _, cert := range f.certs {
 			st.stemsOf[string(cert.Raw)] = append(st.stemsOf[string(cert.Raw)], f.stem)
-			st.elsewhere[gsi.NameKey(cert.RawSubject)] = f.name
+			st.elsewhere[gsi.NameKey(cert.RawSubject)] = fmt.Sprintf("it lies there as %s only; if it is to be trusted: openssl rehash %s", f.name, st.dir)
 		}
 	case kindSigningPolicy, kindNamespaces:
 		st.policies[f.stem] = append(st.policies[f.stem], f)
@@ -94,13 +95,14 @@ func (st *state) problem(file string, err error) {
 // switched off, wherever else it lies.
 func (st *state) addAnchors(f *file) {
 	for _, cert := range f.certs {
-		if hashes := hashesOf(cert); slices.Contains(hashes, f.stem) {
+		hashes := hashesOf(cert)
+		if slices.Contains(hashes, f.stem) {
 			st.addAnchor(cert)
-		} else {
-			st.elsewhere[gsi.NameKey(cert.RawSubject)] = f.name
-			st.problem(f.name, fmt.Errorf("%s is not taken under that name, but as %s.0 alone: openssl rehash %s, or ln -s %s %[2]s.0 there",
-				gsi.OneLine(cert.RawSubject), hashes[len(hashes)-1], st.dir, f.name))
+			continue
 		}
+		remedy := fmt.Sprintf("if it is to be trusted: ln -s %s %s", f.name, filepath.Join(st.dir, hashes[len(hashes)-1]+".0"))
+		st.problem(f.name, fmt.Errorf("that is not the hash of %s, which is not taken under this name: %s", gsi.OneLine(cert.RawSubject), remedy))
+		st.elsewhere[gsi.NameKey(cert.RawSubject)] = "it lies there as " + f.name + " only; " + remedy
 	}
 }
 

@@ -3,7 +3,6 @@ package trust
 import (
 	"bytes"
 	"crypto/x509"
-	"fmt"
 	"slices"
 	"time"
 
@@ -130,9 +129,9 @@ func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
 }
 
 func (w *walk) unknownCA(cert *x509.Certificate) error {
-	remedy, dir := "put that CA into the trust directory if it is to be trusted", w.state.dir
-	if file, there := w.state.elsewhere[w.state.nameKey(cert.RawIssuer)]; there {
-		remedy = fmt.Sprintf("it lies in %s as %s only, and is taken under the hash of its name: openssl rehash %[1]s, if it is to be trusted", dir, file)
+	remedy, there := w.state.elsewhere[w.state.nameKey(cert.RawIssuer)]
+	if !there {
+		remedy = "put that CA into the trust directory if it is to be trusted"
 	}
 	return refuse(UnknownCA, cert, remedy, "was issued by %s, which is not in the trust directory", gsi.OneLine(cert.RawIssuer))
 }

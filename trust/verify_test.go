@@ -2,7 +2,7 @@ package trust_test
 
 import (
 	"bytes"
-	"crypto/dsa"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -226,7 +226,7 @@ func TestVerify_RefusesEndEntity(t *testing.T) {
 func TestVerify_RefusesKeysOfAKindThatItDoesNotKnow(t *testing.T) {
 	pki := newPKI(t)
 	store := open(t, pki.TrustDir, trust.Options{})
-	for _, key := range []any{nil, &dsa.PublicKey{}, &ecdsa.PublicKey{Curve: &elliptic.CurveParams{Name: "own"}}} {
+	for _, key := range []any{nil, must(ecdh.X25519().GenerateKey(rand.Reader)).PublicKey(), &ecdsa.PublicKey{Curve: &elliptic.CurveParams{Name: "own"}}} {
 		user := *pki.User.Leaf()
 		user.PublicKey = key
 		_, err := store.Verify([]*x509.Certificate{&user}, now)

@@ -250,6 +250,7 @@ type crl struct {
 	thisUpdate, nextUpdate time.Time // zero: an hour ago, in a month
 	endless                bool      // no nextUpdate
 	first                  bool      // version 1
+	extended               bool      // with extensions, though it is of version 1
 	revoked                []*holder
 	entries                []byte                // more revoked, their DER
 	critical               asn1.ObjectIdentifier // a critical extension
@@ -301,10 +302,13 @@ func (b *bench) crlDER(ca *holder, l crl) []byte {
 	if entries != nil {
 		parts = append(parts, tlv(tagSeq, entries))
 	}
-	tbs := tlv(tagSeq, parts...)
 	if !l.first {
-		tbs = tlv(tagSeq, slices.Concat([][]byte{derInt(1)}, parts, [][]byte{tagged(0, l.extensions())})...)
+		parts = slices.Insert(parts, 0, derInt(1))
 	}
+	if !l.first || l.extended {
+		parts = append(parts, tagged(0, l.extensions()))
+	}
+	tbs := tlv(tagSeq, parts...)
 	signed := with.sign(l.signer.key, tbs)
 	if l.broken {
 		signed[len(signed)/2] ^= 1

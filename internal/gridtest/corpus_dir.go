@@ -115,6 +115,15 @@ func revocationRows() []row {
 			one(func(b *bench, _ *holder) crl { return crl{first: true, signer: b.authority(OtherName)} })),
 		bad("of version 1, without a next update", "no RFC 5280, 5.1.2.5", trust.CRLInvalid,
 			one(func(*bench, *holder) crl { return crl{first: true, endless: true} })),
+		bad("of version 1, with extensions", "no RFC 5280, 5.1.2.7", trust.CRLInvalid,
+			one(func(*bench, *holder) crl { return crl{first: true, extended: true} })),
+		{name: "crl/two lists, user revoked by that of tomorrow", twin: "crl/good", code: trust.Revoked,
+			why: "a clock that is late is no reason to trust whom the CA revokes",
+			make: listed(func(b *bench) *holder {
+				user := b.userOf(b.own())
+				b.besides(crl{thisUpdate: b.now.AddDate(0, 0, 1), revoked: []*holder{user}}, crl{})
+				return b.proxy(user)
+			})},
 		good("two lists, user revoked by the older", "ok RFC 5280, 6.3.3", func(b *bench) *holder {
 			user := b.userOf(b.own())
 			b.besides(crl{thisUpdate: b.now.AddDate(0, 0, -2), revoked: []*holder{user}}, crl{})

@@ -122,6 +122,10 @@ func signatureRows() []row {
 		bad("SHA-224, signed by somebody else", trust.BadSignature, func(b *bench) *holder {
 			return b.proxy(b.user(), signedWith(sha224RSA), signedUnder(keyOf("rsa2048", "somebody")))
 		}),
+		bad("P-256 with SHA-224, signed by somebody else", trust.BadSignature, func(b *bench) *holder {
+			return b.proxy(b.user(withKey(keyOf("p256", "user"))), signedWith(ecdsaSignature(crypto.SHA224, 3, 1)),
+				signedUnder(keyOf("p256", "somebody")))
+		}),
 		bad("Ed25519, signed by somebody else", trust.BadSignature, func(b *bench) *holder {
 			return b.proxy(b.user(withKey(keyOf("ed25519", "user"))), signedUnder(keyOf("ed25519", "somebody")))
 		}),

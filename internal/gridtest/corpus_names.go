@@ -174,6 +174,12 @@ func stringRows() []row {
 			make: func(b *bench) *holder {
 				return b.legacy(b.user(), "proxy", named(below(retag(dn(UserName), tagPrintable), cn("proxy"))))
 			}},
+		row{name: "strings/proxy's CN in UniversalString", rfc: rfcNames, code: Unreadable, why: "crypto/x509 does not parse it",
+			make: func(b *bench) *holder {
+				user := b.user()
+				return b.proxy(user, named(below(user.subject,
+					tlv(tagSet, attr{oidCN, tagUniversal, "\x00\x00\x004\x00\x00\x002"}.der()))))
+			}},
 		row{name: "strings/at sign in a PrintableString", twin: "names/user with email", rfc: "no RFC 5280, 4.1.2.4",
 			code: Unreadable,
 			make: func(b *bench) *holder {
