@@ -110,11 +110,15 @@ func (c *Client) exchange(ctx context.Context, r *request, o options, follow fun
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	o.secrets = append(o.secrets, r.passphrase, r.newPassphrase)
-	err = failure(ctx, r.command, c.converse(ctx, r, o, message, follow))
-	return withoutSecrets(err, o.secrets)
+	err = c.converse(within, r, o, message, follow)
+	if _, refused := errors.AsType[*ServerError](err); err != nil && !refused && within.Err() != nil && ctx.Err() == nil {
+		addr, _, _ := c.address()
+		return &timeoutError{r.command.String(), addr, timeout, err}
+	}
+	return withoutSecrets(failure(ctx, r.command, err), o.secrets)
 }
 
 func (c *Client) converse(ctx context.Context, r *request, o options, message []byte, follow func(*session, *reply) error) error {
@@ -126,7 +130,7 @@ func (c *Client) converse(ctx context.Context, r *request, o options, message []
 	return s.run(message, follow)
 }
 
-// failure says that time is up where that is what ended an exchange, and names the command otherwise unnamed.
+// failure says that the caller gave up where that is what ended an exchange, and names the command otherwise unnamed.
 func failure(ctx context.Context, c command, err error) error {
 	if err == nil {
 		return nil

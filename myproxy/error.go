@@ -1,11 +1,14 @@
 package myproxy
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -38,6 +41,20 @@ func (e *ServerError) Error() string {
 	return fmt.Sprintf("myproxy: the server refuses %s: %s", e.Command, words)
 }
 
+// timeoutError says that the time for a call is up. It is a context.DeadlineExceeded.
+type timeoutError struct {
+	command string
+	addr    string // host:port
+	within  time.Duration
+	err     error // where that ended the exchange
+}
+
+func (e *timeoutError) Error() string {
+	return fmt.Sprintf("myproxy: %s: no answer from %s within %v", e.command, e.addr, e.within)
+}
+
+func (e *timeoutError) Unwrap() []error { return []error{context.DeadlineExceeded, e.err} }
+
 // maxWords bounds what is kept of a server's words, in bytes.
 const maxWords = 4096
 
@@ -52,16 +69,35 @@ func serverError(c command, lines []string, secrets []Secret) *ServerError {
 }
 
 // redact takes secrets out of words of a server, which may quote what it was sent. They may have been quoted again, by
-// %q, or be harmless already.
+// %q, or be harmless already. A secret that is a common word is left in what servers say of any secret.
 func redact(words string, secrets []Secret) string {
-	var spellings []string
+	var long, short []string
 	for _, s := range secrets {
 		quoted := strconv.Quote(string(s))
-		spellings = append(spellings, string(s), quoted[1:len(quoted)-1], harmless(string(s)))
+		spellings := []string{string(s), quoted[1 : len(quoted)-1], harmless(string(s))}
+		if len(s) < 8 {
+			short = append(short, spellings...)
+			continue
+		}
+		long = append(long, spellings...)
 	}
+	words, done, kept := replaceAll(words, long), "", 0
+	for _, at := range ordinary.FindAllStringIndex(words, -1) {
+		done += replaceAll(words[kept:at[0]], short) + words[at[0]:at[1]]
+		kept = at[1]
+	}
+	return done + replaceAll(words[kept:], short)
+}
+
+// ordinary is what servers say of a passphrase without quoting it.
+var ordinary = regexp.MustCompile(`(?i)\bpass ?phrase (is )?too short\b|\bpass ?phrase must be at least \d+ characters( long)?\b|` +
+	`\b(invalid|bad|wrong|incorrect|no)( credential)? (pass ?phrase|password)\b|\bunable to change pass ?phrase\b|` +
+	`\b(PAM )?authentication fail(ed|ure)\b|\bauthorization failed\b`)
+
+func replaceAll(words string, secrets []string) string {
 	// The longest first: one may be a part of the other.
-	slices.SortFunc(spellings, func(a, b string) int { return len(b) - len(a) })
-	for _, s := range spellings {
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	for _, s := range secrets {
 		if s != "" {
 			words = strings.ReplaceAll(words, s, redacted)
 		}
@@ -75,7 +111,9 @@ func withoutSecrets(err error, secrets []Secret) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*ServerError](err); ok {
+	_, refused := errors.AsType[*ServerError](err)
+	_, silent := errors.AsType[*timeoutError](err)
+	if refused || silent {
 		return err // is without them from the start
 	}
 	text := redact(err.Error(), secrets)

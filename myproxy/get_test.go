@@ -250,6 +250,9 @@ func TestGet_EndsWithItsContextAndItsTimeout(t *testing.T) {
 			if !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%v is no deadline", err)
 			}
+			if words := "myproxy: GET: no answer from " + client.Addr + " within 100ms"; (err.Error() == words) != (name == "timeout") {
+				t.Error(err)
+			}
 		})
 	}
 }

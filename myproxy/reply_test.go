@@ -70,6 +70,9 @@ func TestServerError_KeepsItsWordsAndNothingElse(t *testing.T) {
 		{nil, nil, "it gives no reason; its log may"},
 		{[]string{"a\x1b[2Jb\rc\u202ed\xff"}, nil, "a?[2Jb?c?d?"},
 		{[]string{"it is foobar12 or foobar"}, []Secret{"foobar", "foobar12", ""}, "it is [redacted] or [redacted]"},
+		{[]string{"Pass phrase too short: short"}, []Secret{"short"}, "Pass phrase too short: [redacted]"},
+		{[]string{"invalid pass phrase", "it is phrase"}, []Secret{"phrase"}, "invalid pass phrase; it is [redacted]"},
+		{[]string{"invalid password 12345"}, []Secret{"password 12345"}, "invalid [redacted]"},
 	} {
 		got := serverError(cmdPut, c.lines, c.secrets).Error()
 		if want := "myproxy: the server refuses PUT: " + c.want; got != want {

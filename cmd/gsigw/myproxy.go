@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,6 +45,7 @@ type myproxyFlags struct {
 	server, port, trust string
 	username, credname  string
 	dnAsUsername        bool
+	timeout             int // seconds
 	pass                passphrases
 
 	command *cobra.Command
@@ -59,6 +61,7 @@ func (f *myproxyFlags) serverFlags(c *cobra.Command) {
 	fs.StringVarP(&f.server, "server", "s", "", "HOST[:PORT] of the server; default: MYPROXY_SERVER")
 	fs.StringVarP(&f.port, "port", "p", "", "its port; default: MYPROXY_SERVER_PORT or "+myproxy.DefaultPort)
 	fs.StringVar(&f.trust, "trust", "", "grid trust directory")
+	fs.IntVar(&f.timeout, "timeout", 30, "`SECONDS` that a server may take")
 }
 
 func (f *myproxyFlags) flags(c *cobra.Command) {
@@ -83,6 +86,9 @@ func myproxyWords(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 
 // ask runs one exchange with the first of the servers that can be reached.
 func (f *myproxyFlags) ask(caller gsi.Source, exchange func(*myproxy.Client) error) error {
+	if f.timeout < 1 {
+		return usagef("--timeout is a number of seconds")
+	}
 	addresses, err := f.addresses()
 	if err != nil {
 		return err
@@ -96,6 +102,7 @@ func (f *myproxyFlags) ask(caller gsi.Source, exchange func(*myproxy.Client) err
 		f.asked = hostOf(address)
 		err := exchange(&myproxy.Client{
 			Addr: address, ServerDN: os.Getenv("MYPROXY_SERVER_DN"), Trust: store, Credential: caller,
+			Timeout: time.Duration(f.timeout) * time.Second,
 		})
 		if op, ok := errors.AsType[*net.OpError](err); !ok || op.Op != "dial" {
 			return err
@@ -107,12 +114,16 @@ func (f *myproxyFlags) ask(caller gsi.Source, exchange func(*myproxy.Client) err
 
 // addresses lists the servers, each with its port where one is said.
 func (f *myproxyFlags) addresses() ([]string, error) {
+	port, err := f.usualPort()
+	if err != nil {
+		return nil, err
+	}
 	var list []string
 	for s := range strings.SplitSeq(cmp.Or(f.server, os.Getenv("MYPROXY_SERVER")), ",") {
 		if s = strings.TrimSpace(s); s == "" {
 			continue
 		}
-		if port := cmp.Or(f.port, os.Getenv("MYPROXY_SERVER_PORT")); port != "" && hostOf(s) == strings.Trim(s, "[]") {
+		if port != "" && hostOf(s) == strings.Trim(s, "[]") {
 			s = net.JoinHostPort(hostOf(s), port)
 		}
 		list = append(list, s)
@@ -121,6 +132,18 @@ func (f *myproxyFlags) addresses() ([]string, error) {
 		return nil, usagef("say which server: -s HOST, or set MYPROXY_SERVER")
 	}
 	return list, nil
+}
+
+// usualPort is that of servers which are named without one; "" for that of the protocol.
+func (f *myproxyFlags) usualPort() (string, error) {
+	port, name := f.port, "--port"
+	if port == "" {
+		port, name = os.Getenv("MYPROXY_SERVER_PORT"), "MYPROXY_SERVER_PORT"
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		return "", usagef("%s is %q, and no port: give a number from 1 to 65535", name, port)
+	}
+	return port, nil
 }
 
 func hostOf(address string) string {
@@ -208,6 +231,13 @@ func (f *hours) served() error {
 		return usagef("-t is the lifetime of a proxy: give one hour or more, or H:M")
 	}
 	return nil
+}
+
+// warnOfNoLock tells of a passphrase that locks nothing, however it came about.
+func warnOfNoLock(c *cobra.Command, passphrase []byte, instead string) {
+	if len(passphrase) == 0 {
+		fmt.Fprintln(c.ErrOrStderr(), "warning: the passphrase is empty: the server keeps the key in clear, and whom it lets gets proxies without one"+instead)
+	}
 }
 
 // say writes a line, unless -q asked for silence.

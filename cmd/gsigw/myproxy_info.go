@@ -166,6 +166,7 @@ the old and the new passphrase are a line each on standard input, after that of 
 			if err != nil {
 				return err
 			}
+			warnOfNoLock(c, renewed, "")
 			r.Old, r.New = myproxy.Secret(old), myproxy.Secret(renewed)
 			if err := f.ask(gsi.Static(caller), func(client *myproxy.Client) error { return client.ChangePassphrase(c.Context(), r) }); err != nil {
 				return err

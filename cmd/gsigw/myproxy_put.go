@@ -165,6 +165,10 @@ func (f *myproxyPutFlags) request(issuer *gsi.Credential) (*myproxy.PutRequest, 
 		return r, nil
 	}
 	pass, err := f.pass.askNew("Enter MyProxy pass phrase:")
+	if err != nil {
+		return nil, err
+	}
+	warnOfNoLock(f.myproxyFlags.command, pass, ": -n is the way to mean it")
 	r.Passphrase = myproxy.Secret(pass)
-	return r, err
+	return r, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -257,5 +258,21 @@ func TestMyproxyKeep_TakesHalfOfTheLifeOfAProxyThatIsShorterThanTheThreshold(t *
 	at, _, err := kept(t, 12*time.Hour, 7*time.Hour, func(int) error { return nil })
 	if err != nil || len(at) != 1 || at[0] != 4*time.Hour {
 		t.Error(at, err)
+	}
+}
+
+func TestMyproxy_GivesUpOnAServerThatIsSilent(t *testing.T) {
+	silent := gridtest.Must(net.Listen("tcp", "127.0.0.1:0"))
+	defer silent.Close()
+	pki := filepath.Join(t.TempDir(), "pki")
+	if err := makePKI(pki); err != nil {
+		t.Fatal(err)
+	}
+	addr := silent.Addr().String()
+	var out, errs bytes.Buffer
+	code := command(strings.NewReader("sesame\n"), &out, &errs,
+		"myproxy", "get", "-S", "-s", addr, "--timeout", "1", "--trust", filepath.Join(pki, "certificates"))
+	if want := "gsigw: GET: no answer from " + addr + " within 1s\n"; code != exitFailed || errs.String() != want {
+		t.Errorf("%d, %q, want %q", code, errs.String(), want)
 	}
 }

@@ -51,7 +51,7 @@ func (r *renewal) get(renewer *gsi.Credential, l gsi.Limits) (*gsi.Credential, e
 		return nil, err
 	}
 	var got *gsi.Credential
-	server.store = r.trust
+	server.store, server.timeout = r.trust, r.flags.servers.timeout
 	err = server.ask(gsi.Static(renewer), func(client *myproxy.Client) error {
 		fmt.Fprintf(r.progress, "Contacting MyProxy server %s\n", client.Addr)
 		var err error
