@@ -266,14 +266,20 @@ func TestClock(t *testing.T) {
 func TestTrust_TakesTheStoresWordForAListOfVersion1(t *testing.T) {
 	p := newPatient(t)
 	algorithm := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}, Parameters: asn1.NullRawValue}
-	var issuer pkix.RDNSequence
-	gridtest.Must(asn1.Unmarshal(p.pki.CA.Cert.RawSubject, &issuer))
-	c := pkix.CertificateList{SignatureAlgorithm: algorithm, TBSCertList: pkix.TBSCertificateList{
-		Signature: algorithm, Issuer: issuer, ThisUpdate: noon.Add(-time.Hour), NextUpdate: noon.Add(23 * time.Hour),
-	}}
-	digest := sha256.Sum256(gridtest.Must(asn1.Marshal(c.TBSCertList)))
-	c.SignatureValue.Bytes = gridtest.Must(p.pki.CA.Key.Sign(rand.Reader, digest[:], crypto.SHA256))
-	c.SignatureValue.BitLength = 8 * len(c.SignatureValue.Bytes)
+	type list struct {
+		Signature              pkix.AlgorithmIdentifier
+		Issuer                 asn1.RawValue
+		ThisUpdate, NextUpdate time.Time
+	}
+	var c struct {
+		List      list
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	c.List = list{algorithm, asn1.RawValue{FullBytes: p.pki.CA.Cert.RawSubject}, noon.Add(-time.Hour), noon.Add(23 * time.Hour)}
+	digest := sha256.Sum256(gridtest.Must(asn1.Marshal(c.List)))
+	c.Algorithm, c.Signature.Bytes = algorithm, gridtest.Must(p.pki.CA.Key.Sign(rand.Reader, digest[:], crypto.SHA256))
+	c.Signature.BitLength = 8 * len(c.Signature.Bytes)
 	for i := range 2 {
 		p.write(p.inTrustDir(p.pki.CA, i, ".r0"), string(gridtest.Must(asn1.Marshal(c))), 0o644)
 	}
