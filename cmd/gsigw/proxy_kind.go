@@ -54,7 +54,7 @@ func (f *kindFlags) flags(c *cobra.Command) {
 	fs.BoolVar(&f.limited, "limited", false, "a proxy that may start no jobs")
 	fs.BoolVar(&f.independent, "independent", false, "a proxy with an identity of its own")
 	fs.StringVar(&f.policy, "policy", "", "`FILE` with the policy of the proxy")
-	fs.StringVar(&f.language, "policy-language", "", "`OID` of the language that the policy is in")
+	fs.StringVar(&f.language, "policy-language", "", "`OID` of the language that the policy is in; those of RFC 3820 and of limited proxies need no policy")
 	fs.StringVar(&f.language, "pl", "", "the same")
 	fs.MarkHidden("pl")
 	fs.IntVar(&f.pathLength, "path-length", -1, "`NUMBER` of proxies that may be made below this one (default any)")
