@@ -1,7 +1,6 @@
 package gsi
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
@@ -90,11 +89,11 @@ func checkOrder(leafFirst []*x509.Certificate) error {
 
 func chained(leafFirst []*x509.Certificate) bool {
 	for i, cert := range leafFirst[:len(leafFirst)-1] {
-		if !bytes.Equal(cert.RawIssuer, leafFirst[i+1].RawSubject) {
+		if !SameName(cert.RawIssuer, leafFirst[i+1].RawSubject) {
 			return false
 		}
 	}
 	return true
 }
 
-func selfIssued(cert *x509.Certificate) bool { return bytes.Equal(cert.RawIssuer, cert.RawSubject) }
+func selfIssued(cert *x509.Certificate) bool { return SameName(cert.RawIssuer, cert.RawSubject) }
