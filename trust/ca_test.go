@@ -88,7 +88,7 @@ func TestVerify_TakesACAUnderItsHashAlone(t *testing.T) {
 			t.Errorf("%s: %v", name, problems)
 		}
 		for _, p := range problems {
-			if p.File != name || !strings.Contains(p.Err.Error(), remedy) {
+			if p.File != name || !strings.Contains(p.Remedy, remedy) {
 				t.Errorf("%v does not say what to do", p)
 			}
 		}

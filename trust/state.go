@@ -62,7 +62,7 @@ func newState(dir string, files map[string]*file, o Options) *state {
 
 func (st *state) add(f *file) {
 	if f.err != nil {
-		st.problem(f.name, f.err)
+		st.problem(f.name, f.err, mendIt)
 	}
 	switch f.kind {
 	case kindCA:
@@ -87,8 +87,10 @@ func (st *state) add(f *file) {
 	}
 }
 
-func (st *state) problem(file string, err error) {
-	st.problems = append(st.problems, Problem{File: file, Err: err})
+const mendIt = "mend the file, or install it again"
+
+func (st *state) problem(file string, err error, remedy string) {
+	st.problems = append(st.problems, Problem{File: file, Err: err, Remedy: remedy})
 }
 
 // addAnchors takes the CAs of a file whose hash is its name, as all grid tools do: without the link HASH.0 a CA is
@@ -101,7 +103,7 @@ func (st *state) addAnchors(f *file) {
 			continue
 		}
 		remedy := fmt.Sprintf("if it is to be trusted: ln -s %s %s", f.name, filepath.Join(st.dir, hashes[len(hashes)-1]+".0"))
-		st.problem(f.name, fmt.Errorf("that is not the hash of %s, which is not taken under this name: %s", gsi.OneLine(cert.RawSubject), remedy))
+		st.problem(f.name, fmt.Errorf("that is not the hash of %s, which is not taken under this name", gsi.OneLine(cert.RawSubject)), remedy)
 		st.elsewhere[gsi.NameKey(cert.RawSubject)] = "it lies there as " + f.name + " only; " + remedy
 	}
 }
@@ -177,7 +179,7 @@ func (st *state) findUnsigned(files map[string]*file) {
 	for _, f := range slices.SortedFunc(maps.Values(files), func(a, b *file) int { return cmp.Compare(a.name, b.name) }) {
 		unsigned := func(c *crl) bool { return len(st.byName[c.issuer]) > 0 && !st.signedByAnchor(c) }
 		if slices.ContainsFunc(f.crls, unsigned) {
-			st.problem(f.name, errors.New("the revocation list was not signed by the CA that it names: fetch it again"))
+			st.problem(f.name, errors.New("the revocation list was not signed by the CA that it names"), "fetch it again, for instance with fetch-crl")
 		}
 	}
 }

@@ -15,6 +15,7 @@ package trust
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,9 +75,13 @@ type Store struct {
 
 // Problem is a file of the directory that could not be used.
 type Problem struct {
-	File string // base name
-	Err  error
+	File   string // base name
+	Err    error
+	Remedy string
 }
+
+// String says all of it, for people.
+func (p Problem) String() string { return fmt.Sprintf("%s: %v: %s", p.File, p.Err, p.Remedy) }
 
 // Open reads a trust directory. It fails when the directory cannot be read; a
 // file that cannot be read is a Problem and no more, but the CA that it belongs

@@ -131,7 +131,7 @@ func (w *walk) issuer(cert *x509.Certificate) *x509.Certificate {
 func (w *walk) unknownCA(cert *x509.Certificate) error {
 	remedy, there := w.state.elsewhere[w.state.nameKey(cert.RawIssuer)]
 	if !there {
-		remedy = "put that CA into the trust directory if it is to be trusted"
+		remedy = "put that CA into " + w.state.dir + ", if it is to be trusted"
 	}
 	return refuse(UnknownCA, cert, remedy, "was issued by %s, which is not in the trust directory", gsi.OneLine(cert.RawIssuer))
 }

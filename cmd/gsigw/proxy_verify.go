@@ -241,7 +241,7 @@ func openTrustDir(c *cobra.Command, dir string, o trust.Options) (*trust.Store, 
 		return nil, err
 	}
 	for _, p := range store.Problems() {
-		fmt.Fprintf(c.ErrOrStderr(), "warning: %s in the trust directory: %v\n", p.File, p.Err)
+		fmt.Fprintf(c.ErrOrStderr(), "warning: the trust directory: %v\n", p)
 	}
 	return store, nil
 }

@@ -146,7 +146,7 @@ func (w *wiring) open(b belief, before *wiring) (anchors, error) {
 		a = anchors{store, upstream.New(upstream.Config{Trust: store, Own: w.own, Now: w.now})}
 	}
 	for _, p := range a.store.Problems() {
-		w.warn("%s in the trust directory cannot be used: %v", p.File, p.Err)
+		w.warn("the trust directory: %v", p)
 	}
 	return a, nil
 }

@@ -74,10 +74,6 @@ func (v *visit) chainRemedy(e *trust.Error) string {
 		return v.fetchCRL()
 	case trust.Expired:
 		return "gsigw proxy init"
-	case trust.UnknownCA:
-		if e.Cert != nil {
-			return "put the CA " + gsi.OneLine(e.Cert.RawIssuer) + " into " + quoted(v.trustDir) + ", if it is to be trusted"
-		}
 	}
 	return e.Remedy
 }

@@ -52,7 +52,7 @@ func TestNetwork(t *testing.T) {
 		}},
 		{"a server of an unknown CA", func(p *patient) {
 			p.Servers = []string{"localhost:" + p.serve(gridtest.Must(p.pki.Other.Issue(gridtest.Request{Name: gridtest.HostName, Host: true})), 0)}
-		}, []want{{"network.server", Fail, "is not believed (unknown-ca)", "put the CA "}}},
+		}, []want{{"network.server", Fail, "is not believed (unknown-ca)", "put that CA into "}}},
 		{"a server of another name", func(p *patient) {
 			p.Servers = []string{"localhost:" + p.serve(gridtest.Must(p.pki.CA.Issue(gridtest.Request{Name: "/O=Grid/OU=gsigw test/CN=elsewhere.example.org"})), 0)}
 		}, []want{{"network.server", Fail, "which does not speak for localhost", "name the server as its certificate does"}}},

@@ -49,7 +49,7 @@ func (v *visit) trustDirectory() {
 	v.store = store
 	v.openToAll("trust", dir, "anybody on this machine can put a CA there")
 	for _, p := range store.Problems() {
-		v.fail("trust.file", "mend the file, or install it again", "%s: %s", placeOf(filepath.Join(dir, p.File), p.Err), wordsOf(p.Err))
+		v.fail("trust.file", p.Remedy, "%s: %s", placeOf(filepath.Join(dir, p.File), p.Err), wordsOf(p.Err))
 	}
 	cas, unlinked := readAuthorities(dir)
 	for _, a := range unlinked {

@@ -82,7 +82,7 @@ func TestTrust_Directory(t *testing.T) {
 			if err := forged.WriteCRL(p.pki.TrustDir, gridtest.CRL{}); err != nil {
 				p.t.Fatal(err)
 			}
-		}, []want{{"trust.file", Fail, ".r0: the revocation list was not signed by the CA that it names", "mend the file"}}},
+		}, []want{{"trust.file", Fail, ".r0: the revocation list was not signed by the CA that it names", "fetch-crl"}}},
 	})
 }
 
