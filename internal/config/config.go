@@ -107,7 +107,7 @@ type Credential struct {
 	Key            Path `yaml:"key" doc:"its private key, PEM, mode 0600"`
 	PKCS12         Path `yaml:"pkcs12" doc:"PKCS#12 file, mode 0600"`
 	PassphraseFile Path `yaml:"passphrase-file" doc:"file with the passphrase of pkcs12, mode 0600"`
-	Discover       bool `yaml:"discover" def:"false" doc:"look where grid tools do: X509_USER_PROXY, then /tmp/x509up_u<uid>"`
+	Discover       bool `yaml:"discover" def:"false" doc:"look where grid tools do: X509_USER_PROXY; X509_USER_CERT and X509_USER_KEY; /tmp/x509up_u<uid>; ~/.globus"`
 	AllowGroupRead bool `yaml:"allow-group-read" def:"false" doc:"the files may be group-readable (a mounted secret)"`
 
 	MaxLifetime time.Duration `yaml:"max-lifetime" doc:"refuse a credential that is valid for longer than this from now; default: any"`
