@@ -70,8 +70,11 @@ func (p *proxyTable) askARC(t *testing.T) {
 	startScript(t, p.grid, "arched", port)
 	for _, c := range p.cases {
 		c.verdicts["ARC"] = refuses
-		if echoes(t, port, c.file) {
-			c.verdicts["ARC"] = accepts
+		for range 3 { // on a busy machine it drops a connection now and then, which is no verdict
+			if echoes(t, port, c.file) {
+				c.verdicts["ARC"] = accepts
+				break
+			}
 		}
 	}
 }
