@@ -271,7 +271,7 @@ func TestMyproxy_GivesUpOnAServerThatIsSilent(t *testing.T) {
 	addr := silent.Addr().String()
 	var out, errs bytes.Buffer
 	code := command(strings.NewReader("sesame\n"), &out, &errs,
-		"myproxy", "get", "-S", "-s", addr, "--timeout", "1", "--trust", filepath.Join(pki, "certificates"))
+		"myproxy", "get", "-S", "-l", "jane", "-s", addr, "--timeout", "1", "--trust", filepath.Join(pki, "certificates"))
 	if want := "gsigw: GET: no answer from " + addr + " within 1s\n"; code != exitFailed || errs.String() != want {
 		t.Errorf("%d, %q, want %q", code, errs.String(), want)
 	}
