@@ -109,16 +109,22 @@ func parseOneLine(s string) (Name, error) {
 	}
 	// OpenSSL 3 escapes a '/' or '+' inside of a value, what came before does not.
 	s = escapedSlash.Replace(s)
-	for part := range strings.SplitSeq(s[1:], "/") {
-		typ, value, ok := strings.Cut(part, "=")
+	value := 0 // where the last one starts
+	for end := 0; end < len(s); {
+		start := end + 1
+		if end = strings.IndexByte(s[start:], '/') + start; end < start {
+			end = len(s)
+		}
+		typ, _, ok := strings.Cut(s[start:end], "=")
 		oid, known := oidOf(typ)
 		switch {
 		case ok && known:
-			name = append(name, RDN{{oid: oid, text: value}})
+			value = start + len(typ) + 1
+			name = append(name, RDN{{oid: oid, text: s[value:end]}})
 		case len(name) == 0:
 			return nil, fmt.Errorf("gsi: %q does not start with a type and '=' as in /O=Grid/CN=Jane Doe", s)
-		default:
-			name[len(name)-1][0].text += "/" + part
+		default: // a '/' inside of the value
+			name[len(name)-1][0].text = s[value:end]
 		}
 	}
 	for _, rdn := range name {
@@ -239,12 +245,14 @@ func escaped2253(s string) (n int, c byte, err error) {
 }
 
 // Unambiguous says whether the one-line form of the name can mean no other
-// name: a value that looks like an attribute of its own or is no string, or two
-// attributes in one RDN, make it ambiguous.
+// name: a value that looks like an attribute of its own or is no string, two
+// bytes a character that read as one each, or two attributes in one RDN, make it
+// ambiguous.
 func (n Name) Unambiguous() bool {
 	again, err := parseOneLine(n.OneLine())
 	return err == nil && slices.EqualFunc(n, again, func(a, b RDN) bool {
-		return len(a) == 1 && !a[0].opaque && a[0].oid.Equal(b[0].oid) && string(a[0].raw) == string(b[0].raw)
+		disguised := a[0].text != b[0].text && !strings.ContainsFunc(b[0].text, func(r rune) bool { return r > '~' })
+		return len(a) == 1 && !a[0].opaque && a[0].oid.Equal(b[0].oid) && string(a[0].raw) == string(b[0].raw) && !disguised
 	})
 }
 

@@ -137,6 +137,18 @@ func TestName_UnambiguousOnlyWhenTheOneLineFormMeansNoOther(t *testing.T) {
 	}
 }
 
+// Two bytes a character that are four letters as one byte each.
+func TestName_UTF16ThatReadsAsAnotherNameIsAmbiguous(t *testing.T) {
+	der := []byte{0x30, 0x0f, 0x31, 0x0d, 0x30, 0x0b, 0x06, 0x03, 0x55, 0x04, 0x03, 0x1e, 0x04, 'J', 'a', 'n', 'e'}
+	name, err := gsi.ParseName(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name.Unambiguous() {
+		t.Errorf("%s is taken for %s", name.RFC2253(), name.OneLine())
+	}
+}
+
 func TestOneLine_ShowsWhatIsNotAName(t *testing.T) {
 	if got := gsi.OneLine([]byte{1, 2, 3}); got != "(not a name: 010203)" {
 		t.Error(got)

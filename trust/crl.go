@@ -108,8 +108,9 @@ func parseList(der []byte) (*x509.RevocationList, error) {
 // not what it seems, only a part or somebody else's certificates.
 func (c *crl) index() error {
 	for _, e := range c.list.Extensions {
-		if e.Critical {
-			return fmt.Errorf("the revocation list has the critical extension %s: only full lists are taken", e.Id)
+		// These two say the same, and have to be critical (RFC 5280, sections 5.2.4 and 5.2.5), which not every CA knows.
+		if e.Critical || e.Id.Equal(oidDeltaCRLIndicator) || e.Id.Equal(oidIssuingDistributionPoint) {
+			return fmt.Errorf("the revocation list has the extension %s: only full lists are taken", e.Id)
 		}
 	}
 	for _, entry := range c.list.RevokedCertificateEntries {
@@ -124,6 +125,11 @@ func (c *crl) index() error {
 	}
 	return nil
 }
+
+var (
+	oidDeltaCRLIndicator        = asn1.ObjectIdentifier{2, 5, 29, 27}
+	oidIssuingDistributionPoint = asn1.ObjectIdentifier{2, 5, 29, 28}
+)
 
 const removeFromCRL = 8 // a hold that ended: not revoked (RFC 5280, section 6.3.3 (k))
 
@@ -152,13 +158,9 @@ func (w *walk) checkRevocation(cert *x509.Certificate, ca *authority) error {
 	}
 	const remedy = "fetch the CA's revocation list again, for instance with fetch-crl"
 	newest := w.newest(ca.crls)
-	for _, c := range ca.crls {
-		superseded := newest != nil && c.list.ThisUpdate.Before(newest.list.ThisUpdate)
-		if !superseded && c.revoked[serialKey(cert.SerialNumber)] {
-			return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.cert.RawSubject), "was revoked by its CA")
-		}
-	}
 	switch {
+	case w.revokedBy(ca.crls, cert), w.revokedBy(ca.others, cert):
+		return refuse(Revoked, cert, "get a new certificate from "+gsi.OneLine(ca.cert.RawSubject), "was revoked by its CA")
 	case newest == nil && (ca.doubtful || len(ca.crls) > 0):
 		return refuse(CRLInvalid, cert, remedy, "is not known to be unrevoked: no list of its CA can be read, is signed by it and valid already")
 	case newest == nil && w.options.CRL == CRLRequire:
@@ -167,6 +169,15 @@ func (w *walk) checkRevocation(cert *x509.Certificate, ca *authority) error {
 		return refuse(CRLExpired, cert, remedy, "is not known to be unrevoked: the list of its CA is stale, it was due for renewal at %s", newest.list.NextUpdate.UTC().Format(time.RFC3339))
 	}
 	return nil
+}
+
+// revokedBy says whether one of the lists that count, the newest and what is to follow it, names the certificate.
+func (w *walk) revokedBy(lists []*crl, cert *x509.Certificate) bool {
+	newest := w.newest(lists)
+	return slices.ContainsFunc(lists, func(c *crl) bool {
+		superseded := newest != nil && c.list.ThisUpdate.Before(newest.list.ThisUpdate)
+		return !superseded && c.revoked[serialKey(cert.SerialNumber)]
+	})
 }
 
 // newest returns the latest of the lists that hold already: that is the current one (RFC 5280, section 6.3.3). Those as

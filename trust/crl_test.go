@@ -152,3 +152,50 @@ func TestVerify_ListOfTheOtherCAWithThatNameBindsOnlyThatOne(t *testing.T) {
 	_, err := open(t, pki.TrustDir, trust.Options{CRL: trust.CRLRequire}).Verify(chain, now)
 	refused(t, err, trust.CRLMissing)
 }
+
+// While a CA changes its key, the list that the new key signs is about both.
+func TestVerify_ListOfTheNewKeyRevokesWhatTheOldOneSigned(t *testing.T) {
+	pki := newPKI(t)
+	key := must(rsa.GenerateKey(rand.Reader, 2048))
+	self := issue(t, &gridtest.Authority{}, gridtest.Request{Name: gridtest.CAName, CA: true, Key: key, NotBefore: now.Add(-1e10), NotAfter: now.AddDate(1, 0, 0)})
+	list := &x509.RevocationList{
+		Number: pki.CA.Cert.SerialNumber, ThisUpdate: now.Add(-time.Hour), NextUpdate: now.AddDate(0, 1, 0),
+		RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: pki.User.Leaf().SerialNumber, RevocationTime: now}},
+	}
+	der := must(x509.CreateRevocationList(rand.Reader, list, self.Leaf(), key))
+	for _, hash := range pki.CA.Hashes() {
+		writePEM(t, filepath.Join(pki.TrustDir, hash+".1"), "CERTIFICATE", self.Leaf().Raw)
+		writePEM(t, filepath.Join(pki.TrustDir, hash+".r0"), "X509 CRL", der)
+	}
+	_, err := open(t, pki.TrustDir, trust.Options{}).Verify(pki.User.Chain, now)
+	refused(t, err, trust.Revoked)
+	if _, err := open(t, pki.TrustDir, trust.Options{}).Verify(pki.Host.Chain, now); err != nil {
+		t.Error(err)
+	}
+}
+
+// A list of a part says so; whether in a critical extension or not, it is none that supersedes a whole one.
+func TestVerify_PartialListsAreNoLists(t *testing.T) {
+	for name, id := range map[string]asn1.ObjectIdentifier{"delta": {2, 5, 29, 27}, "issuing distribution point": {2, 5, 29, 28}} {
+		t.Run(name, func(t *testing.T) {
+			pki := newPKI(t)
+			pki.CA.WriteCRL(pki.TrustDir, gridtest.CRL{Extensions: []pkix.Extension{{Id: id, Value: []byte{0x30, 0}}}})
+			_, err := open(t, pki.TrustDir, trust.Options{}).Verify(pki.User.Chain, now)
+			refused(t, err, trust.CRLInvalid)
+		})
+	}
+}
+
+// A stranger's certificates are a stranger's word: nothing in them is worked on before their signatures.
+func TestVerify_LooksAtNoConstraintsBeforeTheSignatures(t *testing.T) {
+	pki := newPKI(t)
+	stranger := issue(t, pki.Other, gridtest.Request{Name: "/O=Grid/OU=gsigw test/CN=Sub CA", CA: true, Change: func(c *x509.Certificate) {
+		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.org"}
+	}})
+	sub := &gridtest.Authority{Cert: stranger.Leaf(), Key: stranger.Key}
+	leaf := issue(t, sub, gridtest.Request{Name: gridtest.HostName, Host: true})
+	forged := *stranger.Leaf() // it names the trusted CA as its issuer, which has not signed it
+	forged.RawIssuer = pki.CA.Cert.RawSubject
+	_, err := open(t, pki.TrustDir, trust.Options{}).Verify([]*x509.Certificate{leaf.Leaf(), &forged}, now)
+	refused(t, err, trust.BadSignature)
+}

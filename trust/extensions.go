@@ -3,7 +3,6 @@ package trust
 import (
 	"bytes"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"slices"
 	"time"
@@ -35,10 +34,13 @@ var understood = []asn1.ObjectIdentifier{
 // checkExtensions refuses what is critical and not understood, and an extension
 // that is there twice, since two readers could take one each.
 func checkExtensions(cert *x509.Certificate, proxy bool) error {
-	for i, e := range cert.Extensions {
-		if slices.ContainsFunc(cert.Extensions[:i], func(before pkix.Extension) bool { return before.Id.Equal(e.Id) }) {
+	seen := map[string]bool{}
+	for _, e := range cert.Extensions {
+		id := e.Id.String()
+		if seen[id] {
 			return refuse(Malformed, cert, "have it issued again", "has the extension %s twice", e.Id)
 		}
+		seen[id] = true
 		switch {
 		case e.Id.Equal(oidPolicyConstraints) && !requiresPolicy(e.Value):
 		case e.Id.Equal(oidPolicyConstraints):

@@ -34,6 +34,7 @@ type authority struct {
 	name     string  // gsi.NameKey
 	policies []*file // each has to permit what the CA signs
 	crls     []*crl  // those that it signed
+	others   []*crl  // those of its name's other CAs, where it has none: what they revoke is revoked
 	doubtful bool    // there is a list that might be its own but cannot be used
 }
 
@@ -153,11 +154,19 @@ func (st *state) describe(a *authority) {
 		a.doubtful = a.doubtful || st.brokenCRL[stem]
 	}
 	for _, c := range st.crls[a.name] {
-		if c.signedBy(a.cert, st.options) {
+		switch {
+		case c.signedBy(a.cert, st.options):
 			a.crls = append(a.crls, c)
-		} else if !st.signedByAnchor(c) {
+		case st.signedByAnchor(c):
+			a.others = append(a.others, c)
+		default:
 			a.doubtful = true
 		}
+	}
+	// While a CA changes its key, or has two certificates, one of them signs for both (RFC 5280, section 6.3.3 (f)). A
+	// CA that was made anew has lists of its own, and counts serial numbers from the start.
+	if a.crls != nil {
+		a.others = nil
 	}
 }
 

@@ -29,6 +29,9 @@ func (s *Store) Verify(chain []*x509.Certificate, at time.Time) (*gsi.Identity, 
 			return nil, err
 		}
 	}
+	if err := w.checkAllConstraints(); err != nil {
+		return nil, err
+	}
 	id, err := gsi.IdentityOf(w.path)
 	if err != nil {
 		return nil, refuse(Malformed, w.path[0], "have it issued again", "is not understood: %v", err)
@@ -159,11 +162,17 @@ func (w *walk) classify() error {
 }
 
 // checkCertificate checks one certificate of the path and its link to the next.
-// The end entity follows the proxies, and CAs follow the end entity.
+// The end entity follows the proxies, and CAs follow the end entity. What may
+// take work comes after the signature: until then it is a stranger's word.
 func (w *walk) checkCertificate(i int) error {
 	cert, endEntity := w.path[i], len(w.kinds)
 	if err := w.checkValidity(cert); err != nil {
 		return err
+	}
+	if i < len(w.path)-1 {
+		if err := w.checkSignature(cert, w.path[i+1]); err != nil {
+			return err
+		}
 	}
 	if err := checkExtensions(cert, i < endEntity); err != nil {
 		return err
@@ -177,9 +186,6 @@ func (w *walk) checkCertificate(i int) error {
 		return w.checkAlone(i)
 	}
 	if err := checkTimeForm(cert); err != nil {
-		return err
-	}
-	if err := w.checkSignature(cert, w.path[i+1]); err != nil {
 		return err
 	}
 	if i < endEntity {
@@ -224,10 +230,18 @@ func (w *walk) checkCA(i int) error {
 	case !may(ca, x509.KeyUsageCertSign):
 		return refuse(KeyUsage, ca, "ask the CA for one with keyCertSign", "may not sign certificates by its key usage")
 	}
-	if err := w.checkPathLength(i); err != nil {
-		return err
+	return w.checkPathLength(i)
+}
+
+// checkAllConstraints holds the names of the path against every CA's name
+// constraints, once all of it is known to be signed.
+func (w *walk) checkAllConstraints() error {
+	for i := len(w.path) - 1; i > len(w.kinds); i-- {
+		if err := w.checkConstraints(i); err != nil {
+			return err
+		}
 	}
-	return w.checkConstraints(i)
+	return nil
 }
 
 // isCA wants basicConstraints of every CA but a root: being in the directory
