@@ -178,3 +178,13 @@ func TestVerify_TakesANewKeyThatTheOldOneCertified(t *testing.T) {
 	_, err := store.Verify(userOf(t, rolled).Chain, now)
 	refused(t, err, trust.BadSignature)
 }
+
+// The key of a CA that the directory alone brings is held to the limits as well.
+func TestVerify_RefusesARootWhoseKeyIsBeyondTheLimits(t *testing.T) {
+	pki := newPKI(t)
+	if _, err := open(t, pki.TrustDir, trust.Options{}).Verify(pki.ECUser.Chain, now); err != nil {
+		t.Fatal(err)
+	}
+	_, err := open(t, pki.TrustDir, trust.Options{MaxRSABits: 1024, CRL: trust.CRLOff}).Verify(pki.ECUser.Chain, now)
+	refused(t, err, trust.TooLarge)
+}
