@@ -52,6 +52,7 @@ func constraintRows() []row {
 		return r
 	}
 	as := func(code trust.Code, r row) row { r.code = code; return r }
+	stricter := func(r row, why string) row { r.rfc, r.why = "ok RFC 5280, 4.2.1.10", why; return r }
 	notCritical := func(c change) change {
 		return func(to *cert) {
 			c(to)
@@ -84,6 +85,16 @@ func constraintRows() []row {
 			host("gridexample.org")),
 		bad("DNS name excluded", "DNS name excluded, user elsewhere", excluded(dnsName("example.org")),
 			host("grid.example.org")),
+		bad("DNS name excluded, with a dot behind it", "DNS name excluded, user elsewhere",
+			excluded(dnsName("example.org")), host("grid.example.org.")),
+		bad("DNS name excluded, under a wildcard", "DNS name excluded, user elsewhere",
+			excluded(dnsName("grid.example.org")), host("*.example.org")),
+		good("host in the CN permitted", permitted(dnsName("example.org")),
+			named(in(attr{oidCN, tagUTF8, "host/grid.example.org"}))),
+		stricter(bad("host in the CN not permitted", "host in the CN permitted", permitted(dnsName("example.org")),
+			named(in(attr{oidCN, tagUTF8, "host/grid.example.com"}))), "HostMatches takes the CN for a host"),
+		stricter(bad("host in the CN excluded", "host in the CN permitted", excluded(dnsName("example.org")),
+			named(in(attr{oidCN, tagUTF8, "grid.example.org"}))), "HostMatches takes the CN for a host"),
 		good("mailbox permitted", permitted(mailbox("example.org")),
 			having(altNames(false, mailbox("jane@example.org")))),
 		good("mailbox permitted, below a host", permitted(mailbox(".example.org")),
@@ -94,6 +105,17 @@ func constraintRows() []row {
 			having(altNames(false, mailbox("jane@mail.example.org")))),
 		bad("emailAddress not permitted", "mailbox permitted", permitted(mailbox("example.org")),
 			named(in(attr{oidCN, tagUTF8, "Jane"}, attr{oidEmail, tagIA5, "jane@example.com"}))),
+		stricter(bad("emailAddress not permitted, mailbox permitted", "mailbox permitted", permitted(mailbox("example.org")),
+			named(in(attr{oidCN, tagUTF8, "Jane"}, attr{oidEmail, tagIA5, "jane@example.com"})),
+			having(altNames(false, mailbox("jane@example.org")))), "a name that may be believed is a name"),
+		good("all mailboxes excluded, user without any", excluded(mailbox(""))),
+		bad("all mailboxes excluded", "all mailboxes excluded, user without any", excluded(mailbox("")),
+			having(altNames(false, mailbox("jane@example.org")))),
+		good("address excluded, user elsewhere", excluded(ipRange(192, 0, 2, 0, 255, 255, 255, 0)),
+			having(altNames(false, ipRange(198, 51, 100, 7)))),
+		bad("address excluded, as IPv6", "address excluded, user elsewhere",
+			excluded(ipRange(192, 0, 2, 0, 255, 255, 255, 0)),
+			having(altNames(false, ipRange(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 192, 0, 2, 7)))),
 		good("address permitted", permitted(ipRange(192, 0, 2, 0, 255, 255, 255, 0)),
 			having(altNames(false, ipRange(192, 0, 2, 7)))),
 		bad("address not permitted", "address permitted", permitted(ipRange(192, 0, 2, 0, 255, 255, 255, 0)),
