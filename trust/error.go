@@ -14,7 +14,7 @@ type Code string
 // The reasons.
 const (
 	Malformed         Code = "malformed"          // the chain is empty, or a certificate contradicts itself
-	TooLarge          Code = "limits"             // too many certificates, or too large a key
+	TooLarge          Code = "limits"             // too many certificates, too large a key, or too many names under name constraints
 	Algorithm         Code = "algorithm"          // a key or signature of a kind that is not taken
 	NameChaining      Code = "name-chaining"      // the issuer's name is not the next subject
 	UnknownCA         Code = "unknown-ca"         // the chain ends at no CA of the trust directory
