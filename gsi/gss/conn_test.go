@@ -45,8 +45,10 @@ func standardServer(t *testing.T, far net.Conn, edit func(*tls.Config)) <-chan [
 	config.ClientCAs.AddCert(example.pki.CA.Cert)
 	config.Certificates = []tls.Certificate{{Certificate: [][]byte{example.pki.Host.Leaf().Raw}, PrivateKey: example.pki.Host.Key}}
 	edit(config)
-	seen := make(chan []*x509.Certificate, 1)
+	seen, done := make(chan []*x509.Certificate, 1), make(chan struct{})
+	t.Cleanup(func() { far.Close(); <-done }) // it may still be reading when the client has gone
 	go func() {
+		defer close(done)
 		defer close(seen)
 		s := tls.Server(far, config)
 		if s.Handshake() != nil {
