@@ -39,8 +39,11 @@ const (
 // Table is who may import whom, bottom to top.
 var Table = []Room{
 	{"soap/xmlscan", nil, "the scanner stands on nothing"},
+	{"soap/spool", []string{"soap/xmlscan"}, "a place for bytes, whatever they say"},
 	{"soap", []string{"soap/xmlscan"}, "the message is read by one scanner, and knows nothing of security"},
 	{"wssec/c14n", []string{"soap/xmlscan"}, "what is hashed comes from the scanner that read the message"},
+
+	{"wssec/xmlenc", []string{"soap", "soap/xmlscan", "wssec/c14n"}, "ciphers and keys; what may be encrypted where is for wssec to say"},
 
 	{"gsi", nil, "credentials can be used without the rest"},
 	{"gsi/sslv3", []string{"gsi"}, "only gss and upstream know SSL 3.0"},
@@ -48,7 +51,7 @@ var Table = []Room{
 	{"trust", []string{"gsi"}, "trust judges certificates, and knows no protocol"},
 
 	{"wsrf", []string{"soap", "soap/xmlscan"}, "resources are messages, unsecured or not"},
-	{"wssec", []string{"soap", "soap/xmlscan", "wssec/c14n", "gsi"}, "not trust: it takes an interface"},
+	{"wssec", []string{"soap", "soap/xmlscan", "soap/spool", "wssec/c14n", "wssec/xmlenc", "gsi"}, "not trust: it takes an interface"},
 	{"wssec/secconv", []string{"soap", "soap/xmlscan", "wssec/c14n", "gsi", "gsi/gss", "wsrf", "wssec"}, "a conversation is made of handshake and messages"},
 	{"delegationfactory", []string{"soap", "soap/xmlscan", "wsrf", "gsi"}, "trust as an interface"},
 
@@ -65,16 +68,16 @@ var Table = []Room{
 	{"internal/store", nil, "the store holds blobs"},
 	{"internal/wallet", []string{"gsi", "gsi/gss", "trust", "internal/store", "myproxy", "voms", "masterportal", "cds", "delegationfactory"}, "the wallet knows where credentials come from, not who calls"},
 	{"internal/session", []string{"gsi", "internal/store"}, "a session is who and with what, not what for"},
-	{"internal/upstream", []string{"gsi", "gsi/sslv3", "trust"}, "the dialler knows no SOAP"},
+	{"internal/upstream", []string{"soap/spool", "gsi", "gsi/sslv3", "trust"}, "the dialler knows no SOAP"},
 	{"internal/intercept/ca", nil, "the local CA is not the grid's"},
-	{"internal/intercept", []string{"internal/intercept/ca", "internal/policy", "soap"}, "the front door knows who calls, not what becomes of the call"},
+	{"internal/intercept", []string{"internal/intercept/ca", "internal/policy", "soap", "soap/spool"}, "the front door knows who calls, not what becomes of the call"},
 	{"internal/gateway", []string{
-		"soap", "soap/xmlscan", "gsi", "trust", "wsrf", "wssec", "wssec/secconv", "delegationfactory", "secpal",
+		"soap", "soap/xmlscan", "soap/spool", "gsi", "trust", "wsrf", "wssec", "wssec/xmlenc", "wssec/secconv", "delegationfactory", "secpal",
 		"internal/policy", "internal/wallet", "internal/session", "internal/upstream", "internal/intercept",
 	}, "the order of things; it knows the front door's types, and never who counts or configures"},
 	{"internal/admin", []string{"gsi", "voms", "internal/session", "internal/wallet", "internal/gateway"}, "the operator looks from above"},
 	{"internal/daemon", []string{
-		"soap", "soap/xmlscan", "gsi", "trust", "wssec", "internal/policy", "internal/config", "internal/store", "internal/wallet",
+		"soap", "soap/xmlscan", "soap/spool", "gsi", "trust", "wssec", "wssec/xmlenc", "internal/policy", "internal/config", "internal/store", "internal/wallet",
 		"internal/session", "internal/upstream", "internal/intercept", "internal/intercept/ca", "internal/gateway", "internal/admin",
 	}, "config to objects; never what is for tests"},
 	{"internal/doctor", []string{"gsi", "trust", "voms", "myproxy", "internal/config"}, "the doctor looks and touches nothing"},
@@ -89,7 +92,7 @@ var Table = []Room{
 
 const aClient = "a grid protocol is a library: no config, no session, no gateway"
 
-var protocol = []string{"gsi", "gsi/gss", "trust", "soap", "soap/xmlscan", "wsrf", "wssec", "wssec/secconv", "delegationfactory"}
+var protocol = []string{"gsi", "gsi/gss", "trust", "soap", "soap/xmlscan", "wsrf", "wssec", "wssec/xmlenc", "wssec/secconv", "delegationfactory"}
 
 // Package is what `go list -json` says of one.
 type Package struct {
