@@ -45,10 +45,8 @@ func standardServer(t *testing.T, far net.Conn, edit func(*tls.Config)) <-chan [
 	config.ClientCAs.AddCert(example.pki.CA.Cert)
 	config.Certificates = []tls.Certificate{{Certificate: [][]byte{example.pki.Host.Leaf().Raw}, PrivateKey: example.pki.Host.Key}}
 	edit(config)
-	seen, done := make(chan []*x509.Certificate, 1), make(chan struct{})
-	t.Cleanup(func() { far.Close(); <-done }) // it may still be reading when the client has gone
-	go func() {
-		defer close(done)
+	seen := make(chan []*x509.Certificate, 1)
+	aside(t, far, func() {
 		defer close(seen)
 		s := tls.Server(far, config)
 		if s.Handshake() != nil {
@@ -61,7 +59,7 @@ func standardServer(t *testing.T, far net.Conn, edit func(*tls.Config)) <-chan [
 		}
 		seen <- s.ConnectionState().PeerCertificates
 		s.Write([]byte("hello"))
-	}()
+	})
 	return seen
 }
 

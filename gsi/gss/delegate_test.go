@@ -134,14 +134,14 @@ func says(t *testing.T, initiator, acceptor gss.Config, flag string, reply func(
 func TestServer_KeepsTheHandshakeGoing(t *testing.T) {
 	for version, want := range map[uint16]string{tls.VersionTLS12: "hello", tls.VersionTLS13: "\x00hello"} {
 		near, far := loopback(t)
-		go func() {
+		aside(t, far, func() {
 			conn, err := gss.Server(t.Context(), far, example.acceptor())
 			if err != nil {
 				t.Error(err)
 				return
 			}
 			conn.Send(t.Context(), []byte("hello"))
-		}()
+		})
 		conn, err := gss.Handshake(t.Context(), near, gridtest.Must(gss.Initiate(withVersion(example.initiator(), version))))
 		if err != nil {
 			t.Fatal(err)
@@ -251,7 +251,7 @@ func TestServer_RefusesADelegatedCertificateThatIsNoProxy(t *testing.T) {
 func hears(t *testing.T, request []byte) error {
 	t.Helper()
 	near, far := loopback(t)
-	go func() {
+	aside(t, far, func() {
 		conn, err := gss.Handshake(t.Context(), far, gridtest.Must(gss.Accept(example.acceptor())))
 		if err != nil {
 			t.Error(err)
@@ -265,7 +265,7 @@ func hears(t *testing.T, request []byte) error {
 		if got, err := conn.Receive(t.Context(), 1<<14); err == nil {
 			t.Errorf("got %d bytes for a bad request", len(got))
 		}
-	}()
+	})
 	initiator := example.initiator()
 	initiator.Delegate = &gsi.Limits{}
 	_, err := gss.Client(t.Context(), near, initiator)

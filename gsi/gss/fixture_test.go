@@ -113,6 +113,16 @@ func loopback(t testing.TB) (client, server net.Conn) {
 	return client, server
 }
 
+// aside runs one end of a connection while the test goes on, and to its end before the test ends.
+func aside(t testing.TB, end net.Conn, run func()) {
+	done := make(chan struct{})
+	t.Cleanup(func() { end.Close(); <-done })
+	go func() {
+		defer close(done)
+		run()
+	}()
+}
+
 type result struct {
 	conn *gss.Conn
 	err  error
