@@ -25,29 +25,37 @@ type Digest uint8
 const (
 	SHA256 Digest = iota
 	SHA1
+	SHA384
+	SHA512
 )
 
-// ParseDigest reads "sha1" or "sha256".
+var digestNames = [...]string{"sha256", "sha1", "sha384", "sha512"}
+
+// ParseDigest reads "sha1", "sha256", "sha384" or "sha512".
 func ParseDigest(s string) (Digest, error) {
-	switch s {
-	case "sha256":
-		return SHA256, nil
-	case "sha1":
-		return SHA1, nil
+	for i, name := range digestNames {
+		if s == name {
+			return Digest(i), nil
+		}
 	}
-	return 0, fmt.Errorf("wssec: the digest %q is neither sha1 nor sha256", s)
+	return 0, fmt.Errorf("wssec: the digest %q is none of sha256, sha384, sha512 and sha1", s)
 }
 
 func (d Digest) String() string {
-	if d == SHA1 {
-		return "sha1"
+	if int(d) < len(digestNames) {
+		return digestNames[d]
 	}
-	return "sha256"
+	return fmt.Sprintf("Digest(%d)", d)
 }
 
 func (d Digest) hash() crypto.Hash {
-	if d == SHA1 {
+	switch d {
+	case SHA1:
 		return crypto.SHA1
+	case SHA384:
+		return crypto.SHA384
+	case SHA512:
+		return crypto.SHA512
 	}
 	return crypto.SHA256
 }
@@ -176,7 +184,7 @@ func verifySignature(key crypto.PublicKey, m signatureMethod, digest, value []by
 
 // sign makes the signature value over a digest.
 func sign(key crypto.Signer, rand io.Reader, h crypto.Hash, digest []byte) ([]byte, error) {
-	value, err := key.Sign(rand, digest, h)
+	value, err := gsi.Accelerated(key).Sign(rand, digest, h)
 	if err != nil {
 		return nil, err
 	}

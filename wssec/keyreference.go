@@ -15,16 +15,16 @@ const (
 	Thumbprint                        // SHA-1 of the certificate (WS-Security 1.1)
 )
 
-var keyReferences = [...]string{"", "bst", "issuer-serial", "ski", "thumbprint"}
+var keyReferences = [...]string{"", "token", "issuer-serial", "ski", "thumbprint"}
 
-// ParseKeyReference reads "bst", "issuer-serial", "ski" or "thumbprint"; "" is the default.
+// ParseKeyReference reads "token", "issuer-serial", "ski" or "thumbprint"; "" is the default.
 func ParseKeyReference(s string) (KeyReference, error) {
 	for i, name := range keyReferences {
 		if s == name {
 			return KeyReference(i), nil
 		}
 	}
-	return 0, fmt.Errorf("wssec: the key reference %q is none of bst, issuer-serial, ski and thumbprint", s)
+	return 0, fmt.Errorf("wssec: the key reference %q is none of token, issuer-serial, ski and thumbprint", s)
 }
 
 func (k KeyReference) String() string {

@@ -21,6 +21,10 @@ type Verifier struct {
 	Replay     Replay           // nil: replays are not looked for
 	Algorithms Algorithms
 
+	// Certificates are those that a message may name by issuer and serial number, by key identifier or by thumbprint
+	// without bringing them. They must hold in Trust as any other.
+	Certificates []*x509.Certificate
+
 	// IgnoreSignedInfoPrefixes is a quirk of GT4: InclusiveNamespaces on the CanonicalizationMethod is ignored
 	// (facts/gt4-wire.md).
 	IgnoreSignedInfoPrefixes bool

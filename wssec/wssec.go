@@ -58,6 +58,9 @@ type Expect struct {
 	Peer func(*gsi.Identity) error
 	// RelatesTo is the MessageID that a reply must answer; empty compares nothing.
 	RelatesTo string
+	// Confirms is the signature value that the message must confirm, and no other (WS-Security 1.1, section 8.5); nil
+	// demands no confirmation. A confirmation binds a reply that has no RelatesTo, too.
+	Confirms []byte
 	// Require names parts that must be there and signed, besides those that always must.
 	Require []soap.Name
 }
