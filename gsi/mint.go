@@ -87,7 +87,7 @@ func Mint(issuer *Credential, subject crypto.PublicKey, l Limits) ([]*x509.Certi
 	// Only what names and keys the issuer: its key identifier would add an
 	// extension that the Globus tools do not write.
 	parent := &x509.Certificate{RawSubject: leaf.RawSubject, PublicKey: leaf.PublicKey}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, subject, issuer.Key)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, subject, Accelerated(issuer.Key))
 	if err != nil {
 		return nil, fmt.Errorf("gsi: mint: %w", err)
 	}

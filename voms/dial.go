@@ -87,7 +87,7 @@ func (h *handshake) identify(chain []*x509.Certificate) (*gsi.Identity, error) {
 // proxy is never one. crypto/tls calls it after verify.
 func (h *handshake) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	h.asked = true
-	chain := &tls.Certificate{PrivateKey: h.cred.Key, Leaf: h.cred.Leaf()}
+	chain := &tls.Certificate{PrivateKey: gsi.Accelerated(h.cred.Key), Leaf: h.cred.Leaf()}
 	for _, cert := range h.cred.Chain {
 		chain.Certificate = append(chain.Certificate, cert.Raw)
 	}

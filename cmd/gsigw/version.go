@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"gsigw/gsi"
 )
 
 type versionFacts struct {
@@ -14,6 +16,7 @@ type versionFacts struct {
 	Modified bool   `json:"modified,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
+	RSA      string `json:"rsa"` // what signs with RSA keys
 }
 
 func versionCommand() *cobra.Command {
@@ -28,7 +31,7 @@ func versionCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(c.OutOrStdout(), v)
 			}
-			fmt.Fprintf(c.OutOrStdout(), "gsigw %s (%s, %s)\n", v.Version, v.Go, v.Platform)
+			fmt.Fprintf(c.OutOrStdout(), "gsigw %s (%s, %s, RSA by %s)\n", v.Version, v.Go, v.Platform, v.RSA)
 			return nil
 		},
 	}
@@ -37,7 +40,7 @@ func versionCommand() *cobra.Command {
 }
 
 func readVersion() versionFacts {
-	v := versionFacts{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := versionFacts{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, RSA: gsi.RSASigner()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v

@@ -151,7 +151,7 @@ func (c *Context) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certifica
 }
 
 func certificate(c *gsi.Credential) *tls.Certificate {
-	chain := &tls.Certificate{PrivateKey: c.Key, Leaf: c.Leaf()}
+	chain := &tls.Certificate{PrivateKey: gsi.Accelerated(c.Key), Leaf: c.Leaf()}
 	for _, cert := range c.Chain {
 		chain.Certificate = append(chain.Certificate, cert.Raw)
 	}

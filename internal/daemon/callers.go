@@ -103,7 +103,7 @@ func (w *wiring) listenerTLS(t config.TLS) (*tls.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		cert := &tls.Certificate{PrivateKey: cred.Key, Leaf: cred.Leaf()}
+		cert := &tls.Certificate{PrivateKey: gsi.Accelerated(cred.Key), Leaf: cred.Leaf()}
 		for _, link := range cred.Chain {
 			cert.Certificate = append(cert.Certificate, link.Raw)
 		}

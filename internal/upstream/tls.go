@@ -72,7 +72,7 @@ func (h *handshake) certificate(*tls.CertificateRequestInfo) (*tls.Certificate, 
 		return &tls.Certificate{}, nil
 	}
 	c := h.target.Credential
-	chain := &tls.Certificate{PrivateKey: c.Key, Leaf: c.Chain[0]}
+	chain := &tls.Certificate{PrivateKey: gsi.Accelerated(c.Key), Leaf: c.Chain[0]}
 	for _, cert := range c.Chain {
 		chain.Certificate = append(chain.Certificate, cert.Raw)
 	}

@@ -1,0 +1,9 @@
+//go:build !openssl
+
+package gsi
+
+import "crypto"
+
+func accelerated(key crypto.Signer) crypto.Signer { return key }
+
+func rsaSigner() string { return "crypto/rsa" }
