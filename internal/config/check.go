@@ -144,7 +144,7 @@ func (d *document) route(c *Config, name string) {
 	r, at := c.Routes[name], "routes."+name
 	if r.Message == nil && r.Transport == nil {
 		d.wrong(at, "it does not say how it is secured",
-			"give message: gsi-message or transport: gsi-transport; message: none if plain is meant")
+			"give message: gsi-message or another profile, or transport: gsi-transport; message: none if plain is meant")
 	}
 	known(d, at+".credential", "credentials", r.Credential, c.Credentials)
 	for i, caller := range r.Callers {
@@ -153,7 +153,9 @@ func (d *document) route(c *Config, name string) {
 	if isLoopback(r.Target.Host) && !r.Loopback {
 		d.wrong(at+".target", "it is a loopback address", "add loopback: true if it is meant")
 	}
-	if full := c.route(name); full.Secured() && r.Credential == "" {
+	full := c.route(name)
+	d.profile(at, r, full)
+	if full.Secured() && r.Credential == "" {
 		d.needsCredential(c, name, full)
 	}
 }
@@ -190,7 +192,9 @@ func (d *document) policy(c *Config) {
 		if re.Field == "paths" {
 			key = "reverse.paths"
 		}
-		d.wrong(key, plain(errors.New(re.Text)).Error(), "")
+		if !slices.ContainsFunc(d.problems, func(p Problem) bool { return p.Key == key }) { // once is enough
+			d.wrong(key, plain(errors.New(re.Text)).Error(), "")
+		}
 	}
 }
 

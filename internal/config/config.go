@@ -118,15 +118,35 @@ type Route struct {
 	Target    policy.Target     `yaml:"target" need:"true" doc:"URL of the service, or of all below it with /* at the end"`
 	Upgrade   bool              `yaml:"upgrade" def:"false" doc:"http calls to the target's host go out over https"`
 	For       policy.Stack      `yaml:"for" def:"any" doc:"kind of service; gt4 means digest sha1 and addressing 2004/03 unless said otherwise"`
-	Message   *policy.Message   `yaml:"message" doc:"message security"`
+	Message   *policy.Message   `yaml:"message" doc:"message security: gsi-message is GT4's, wss-x509 that of other stacks; wss-username and a bearer's saml need https"`
 	Transport *policy.Transport `yaml:"transport" doc:"transport security; default: https for an https target"`
 
-	Digest         *policy.Digest     `yaml:"digest" doc:"hash of the signature; default sha256"`
+	Digest         *policy.Digest     `yaml:"digest" doc:"hash of the signature; default sha256; sha1 with gsi-message alone"`
 	Token          policy.Token       `yaml:"token" def:"auto" doc:"form of the certificates in the message"`
 	Addressing     *policy.Addressing `yaml:"addressing" doc:"WS-Addressing to add where the engine sent none; default keep"`
 	DropHeaders    []policy.Name      `yaml:"drop-headers" doc:"header blocks taken out instead of signed: {namespace}local"`
 	KeepNamespaces []string           `yaml:"keep-namespaces" doc:"namespaces whose unsigned bindings a reply may use"`
 	Peer           []DN               `yaml:"peer" doc:"subjects that may answer, /C=../CN=..; default: the target's host"`
+
+	KeyReference          policy.KeyReference `yaml:"key-reference" def:"token" doc:"wss-x509: how the signature names its certificate"`
+	InclusiveNamespaces   bool                `yaml:"inclusive-namespaces" def:"false" doc:"wss-x509: signatures list the prefixes in scope, as the Basic Security Profile recommends"`
+	SignatureConfirmation bool                `yaml:"signature-confirmation" def:"false" doc:"wss-x509, and saml with holder-of-key: a reply must confirm the request's signature (WS-Security 1.1)"`
+	PeerCertificate       Path                `yaml:"peer-certificate" doc:"certificates that a reply may name without carrying them, PEM"`
+
+	Privacy             bool                `yaml:"privacy" def:"false" doc:"gsi-message and wss-x509: requests are encrypted, and replies must be; needs encrypt-to"`
+	EncryptTo           Path                `yaml:"encrypt-to" doc:"the service's certificate, PEM; it must hold in the trust directory and be one that may answer"`
+	Cipher              policy.Cipher       `yaml:"cipher" def:"aes256-gcm" doc:"how content is encrypted; gt4 knows aes128-cbc, aes256-cbc and 3des-cbc, and the route must name one"`
+	KeyTransport        policy.KeyTransport `yaml:"key-transport" def:"rsa-oaep" doc:"how its key is encrypted; with gt4 the route must name it, rsa-1_5 as a rule"`
+	EncryptKeyReference policy.KeyReference `yaml:"encrypt-key-reference" def:"issuer-serial" only:"issuer-serial ski token thumbprint" doc:"how the encrypted key names the service's certificate"`
+	Order               policy.Order        `yaml:"order" def:"sign-first" doc:"wss-x509: what comes first; gsi-message always encrypts first"`
+
+	Username       string              `yaml:"username" doc:"wss-username: whose password it is"`
+	PasswordFile   Path                `yaml:"password-file" doc:"wss-username: file with the password in its first line, mode 0600"`
+	PasswordType   policy.PasswordType `yaml:"password-type" def:"digest" doc:"wss-username: how the password is sent"`
+	AssertionFile  Path                `yaml:"assertion-file" doc:"saml: the assertion, SAML 1.1 or 2.0; mode 0600 for a bearer's"`
+	Audience       []string            `yaml:"audience" doc:"saml: what the assertion's audience may be, where it has one; default: any"`
+	Confirmation   policy.Confirmation `yaml:"confirmation" def:"holder-of-key" doc:"saml: how the service knows that the assertion is the sender's"`
+	AllowGroupRead bool                `yaml:"allow-group-read" def:"false" doc:"password-file and assertion-file may be group-readable (a mounted secret)"`
 
 	AllowMD5    bool `yaml:"allow-md5" def:"false" doc:"believe MD5 in the service's chain and signatures"`
 	AllowRSA512 bool `yaml:"allow-rsa-512" def:"false" doc:"believe RSA keys of 512 bits in the service's chain"`

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"gsigw/internal/policy"
 )
 
 // files looks at every file that the config names.
@@ -30,11 +32,25 @@ func (d *document) files(c *Config) {
 		d.private(at+".pkcs12", cred.PKCS12, cred.AllowGroupRead)
 		d.private(at+".passphrase-file", cred.PassphraseFile, cred.AllowGroupRead)
 	}
+	for _, name := range sorted(c.Routes) {
+		d.routeFiles("routes."+name, c.Routes[name])
+	}
 	if c.judges() {
 		d.directory("trust.dir", c.Trust.Dir, "install the CA certificates there, or name another directory")
 	}
 	d.directory("ca.dir", c.CA.Dir, "make it with: gsigw ca init")
 	d.directory("trace", c.Trace, "make it, mode 0700")
+}
+
+func (d *document) routeFiles(at string, r Route) {
+	d.public(at+".encrypt-to", r.EncryptTo)
+	d.public(at+".peer-certificate", r.PeerCertificate)
+	d.private(at+".password-file", r.PasswordFile, r.AllowGroupRead)
+	if r.Confirmation == policy.Bearer {
+		d.private(at+".assertion-file", r.AssertionFile, r.AllowGroupRead)
+	} else {
+		d.public(at+".assertion-file", r.AssertionFile)
+	}
 }
 
 // judges says whether any route needs the trust directory.
@@ -150,6 +166,58 @@ func judge(name string, info fs.FileInfo, group bool) error {
 			"run: chmod 600 " + name + ", or add allow-group-read: true for a mounted secret"}
 	}
 	return nil
+}
+
+// maxAssertion bounds an assertion, in bytes.
+const maxAssertion = 256 << 10
+
+// ReadPassword reads a password, the file's first line, from a file that nobody else may read. The error is a
+// *FileError.
+func ReadPassword(name string, group bool) ([]byte, error) {
+	text, err := readPrivate(name, group, 4096)
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	if len(line) == 0 {
+		return nil, &FileError{name, "its first line, the password, is empty", "write the password there"}
+	}
+	return line, nil
+}
+
+// ReadAssertion reads a file with an assertion; one that anybody may use who has it (private) from a file that nobody
+// else may read. The error is a *FileError.
+func ReadAssertion(name string, private, group bool) ([]byte, error) {
+	if private {
+		return readPrivate(name, group, maxAssertion)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, &FileError{name, reason(err), "check the name and its permissions"}
+	}
+	defer f.Close()
+	return readAll(f, maxAssertion)
+}
+
+func readPrivate(name string, group bool, most int64) ([]byte, error) {
+	f, err := openPrivate(name, group)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, most)
+}
+
+func readAll(f *os.File, most int64) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, &FileError{f.Name(), reason(err), "check the file"}
+	}
+	if int64(len(text)) > most {
+		return nil, &FileError{f.Name(), fmt.Sprintf("it has more than %d bytes", most), "name the file itself"}
+	}
+	return text, nil
 }
 
 // minSecret is the least length of a proxy secret, in bytes: 128 bits even when written in base64.

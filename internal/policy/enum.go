@@ -17,11 +17,14 @@ func (s Stack) String() string { return nameOf(Stacks, int(s)) }
 type Message int
 
 const (
-	MessageNone Message = iota
-	MessageGSI          // X.509 Secure Message, signature
+	MessageNone     Message = iota
+	MessageGSI              // GSI Secure Message: an X.509 signature as GT4 makes it
+	MessageX509             // WS-Security, X.509 token profile
+	MessageUsername         // WS-Security, username token profile; nothing is signed
+	MessageSAML             // WS-Security, SAML token profile
 )
 
-var Messages = []string{"none", "gsi-message"}
+var Messages = []string{"none", "gsi-message", "wss-x509", "wss-username", "saml"}
 
 func (m Message) String() string { return nameOf(Messages, int(m)) }
 
@@ -44,9 +47,11 @@ type Digest int
 const (
 	SHA256 Digest = iota
 	SHA1
+	SHA384
+	SHA512
 )
 
-var Digests = []string{"sha256", "sha1"}
+var Digests = []string{"sha256", "sha1", "sha384", "sha512"}
 
 func (d Digest) String() string { return nameOf(Digests, int(d)) }
 

@@ -72,10 +72,10 @@ func check(r *Route) (errs []error) {
 	if r.Upgrade && r.Target.Scheme != "https" {
 		no("upgrade", "only a route with an https target can be upgraded to")
 	}
-	if r.UnsignedAttachments && r.Message == MessageNone {
-		no("unsigned-attachments", "nothing is signed on this route (message: none): leave it out")
+	if r.UnsignedAttachments && !r.Signed() {
+		no("unsigned-attachments", "nothing is signed on this route (message: "+r.Message.String()+"): leave it out")
 	}
-	return errs
+	return append(errs, checkProfile(r)...)
 }
 
 func (p *Policy) addCalls(r *Route) (errs []error) {

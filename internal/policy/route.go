@@ -17,6 +17,27 @@ type Route struct {
 	Transport Transport
 	Digest    Digest
 	Token     Token
+
+	// KeyReference is how the signature names its certificate (wss-x509).
+	KeyReference KeyReference
+	// InclusiveNamespaces has signatures list the prefixes in scope, as the Basic Security Profile wants it (wss-x509).
+	InclusiveNamespaces bool
+	// SignatureConfirmation demands that a reply confirms the request's signature (wss-x509, saml).
+	SignatureConfirmation bool
+	// Privacy has requests encrypted, and demands encrypted replies.
+	Privacy             bool
+	Cipher              Cipher
+	KeyTransport        KeyTransport
+	EncryptKeyReference KeyReference // how the encrypted key names its certificate
+	Order               Order        // wss-x509; gsi-message always encrypts first
+	// Username and PasswordType are those of wss-username.
+	Username     string
+	PasswordType PasswordType
+	// Confirmation is how the service knows that the assertion is its bearer's (saml).
+	Confirmation Confirmation
+	// Audience is what the assertion's audience may be, where it has one; none means any (saml).
+	Audience []string
+
 	// Addressing is the dialect to add when the engine sent no addressing headers.
 	Addressing Addressing
 	// DropHeaders are header blocks to take out before signing, instead of signing them.
@@ -65,8 +86,19 @@ func (r *Route) Upstream(c Call) *url.URL {
 	return &url.URL{Scheme: r.Target.Scheme, Host: r.Target.Authority(), Path: c.Path, RawQuery: c.RawQuery}
 }
 
-// Secured says whether the route needs a credential of the caller.
-func (r *Route) Secured() bool { return r.Message != MessageNone || r.Transport == TransportGSI }
+// Signed says whether messages are signed in both directions. Where they are not, a reply is as good as its connection.
+func (r *Route) Signed() bool {
+	switch r.Message {
+	case MessageNone, MessageUsername:
+		return false
+	case MessageSAML:
+		return r.Confirmation == HolderOfKey
+	}
+	return true
+}
+
+// Secured says whether the route needs a credential of the caller: for a signature, or for TLS as the user.
+func (r *Route) Secured() bool { return r.Signed() || r.Transport == TransportGSI }
 
 func (r *Route) permits(caller string) bool {
 	return len(r.Callers) == 0 || slices.Contains(r.Callers, caller)
@@ -77,5 +109,9 @@ func (r *Route) treatment(method string) string {
 	if method == "GET" {
 		return "transport " + r.Transport.String()
 	}
-	return "message " + r.Message.String() + ", transport " + r.Transport.String()
+	privacy := ""
+	if r.Privacy {
+		privacy = " with privacy"
+	}
+	return "message " + r.Message.String() + privacy + ", transport " + r.Transport.String()
 }

@@ -221,7 +221,7 @@ func sameName(action string, op Name) bool {
 }
 
 func attachments(c Call, r *Route) string {
-	if !c.HasAttachments || r.Message == MessageNone || r.UnsignedAttachments {
+	if !c.HasAttachments || !r.Signed() || r.UnsignedAttachments {
 		return ""
 	}
 	return fmt.Sprintf("attachments are not covered by %s: route %s would have to say unsigned-attachments: accept",
