@@ -15,11 +15,17 @@ type ids struct {
 	seeded  bool
 	typed   []uint64 // wsu:Id and xml:id, which are of type ID wherever they stand
 	untyped []uint64 // Id, ID, AssertionID, which are ids in the schemas of WS-Security, XML Signature and SAML only
+	links   []link   // in document order
 }
 
 func (d *ids) note(s *xmlscan.Scanner, limit int) error {
 	for i := range s.Attrs {
 		a := &s.Attrs[i]
+		if name := string(a.Local); name == "href" || name == "ref" {
+			if err := d.noteLink(s, a, limit); err != nil {
+				return err
+			}
+		}
 		typed, untyped := idKind(s, a)
 		if !typed && !untyped {
 			continue
@@ -49,13 +55,22 @@ func idKind(s *xmlscan.Scanner, a *xmlscan.Attr) (typed, untyped bool) {
 }
 
 func (d *ids) hash(a *xmlscan.Attr) uint64 {
-	if !d.seeded {
-		d.seed, d.seeded = maphash.MakeSeed(), true
-	}
+	d.seedOnce()
 	if a.Plain {
 		return maphash.Bytes(d.seed, a.Value)
 	}
 	return maphash.Bytes(d.seed, xmlscan.AppendAttr(nil, a.Value))
+}
+
+func (d *ids) hashText(id string) uint64 {
+	d.seedOnce()
+	return maphash.String(d.seed, id)
+}
+
+func (d *ids) seedOnce() {
+	if !d.seeded {
+		d.seed, d.seeded = maphash.MakeSeed(), true
+	}
 }
 
 // CountID is how many id attributes of the message have this value.

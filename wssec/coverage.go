@@ -3,6 +3,7 @@ package wssec
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,29 @@ func (v *verification) checkCoverage() error {
 		return unsigned(v.m.Body.Name)
 	}
 	v.out.body = *body
-	return nil
+	return v.checkLinks()
+}
+
+// checkLinks refuses content that stands elsewhere: a link out of a signed part must lead into one, and to one element
+// only. GT4's container follows links into unsigned headers. What leads nowhere in the message is not followed.
+func (v *verification) checkLinks() error {
+	links, err := v.m.Links()
+	for _, l := range links {
+		switch {
+		case !v.out.covers(l.At):
+		case slices.ContainsFunc(l.Targets, func(at int64) bool { return !v.out.covers(at) }):
+			return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("the link at byte %d leads out of what is signed", l.At)}
+		case len(l.Targets) > 1:
+			return &Error{Class: ClassDuplicateID, Msg: fmt.Sprintf("the link at byte %d leads to two elements of the same id", l.At)}
+		}
+	}
+	return err
+}
+
+// covers reports whether a byte of the message is in a part that is given back.
+func (v *Verified) covers(at int64) bool {
+	in := func(p part) bool { return p.element.Span.Start <= at && at < p.element.Span.End }
+	return in(v.body) || slices.ContainsFunc(v.headers, in)
 }
 
 func unsigned(n soap.Name) error {
@@ -81,6 +104,9 @@ func (v *verification) checkTimestamp() error {
 	}
 	if v.signed[&all[0].Element] == nil {
 		return unsigned(all[0].Name)
+	}
+	if len(all[0].Children) != 2 { // BSP R3222: Created, Expires and nothing else
+		return malformed("Timestamp must hold Created, Expires and nothing else")
 	}
 	var err error
 	if v.out.Created, err = instant(all[0], "Created"); err != nil {

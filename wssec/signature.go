@@ -121,6 +121,9 @@ func canonicalisation(n *soap.Node) (c14n.Method, error) {
 	return m, nil
 }
 
+// manifest is the Type of a reference to a list of references (XML Signature 1.1, section 5.1).
+const manifest = dsig + "Manifest"
+
 // parseReference reads one Reference: to an element of this message by id, through at most one transform.
 func (v *verification) parseReference(n *soap.Node) (r reference, err error) {
 	if n.Name != (soap.Name{Space: dsig, Local: "Reference"}) {
@@ -129,6 +132,9 @@ func (v *verification) parseReference(n *soap.Node) (r reference, err error) {
 	var ok bool
 	if r.id, ok = localID(n.Attr("", "URI")); !ok {
 		return r, &Error{Class: ClassWrapped, Msg: fmt.Sprintf("the reference %.80q is not to an element of this message by its id", n.Attr("", "URI"))}
+	}
+	if n.Attr("", "Type") == manifest {
+		return r, &Error{Class: ClassWrapped, Msg: fmt.Sprintf("the reference #%.80s is to a Manifest, whose own references are not looked at", r.id)}
 	}
 	rest := n.Children
 	if len(rest) == 3 {
@@ -148,7 +154,7 @@ func (v *verification) parseReference(n *soap.Node) (r reference, err error) {
 	}
 	r.algorithm = rest[0].Attr("", "Algorithm")
 	hash, ok := digests[r.algorithm]
-	if !ok {
+	if !ok || len(rest[0].Children) > 0 {
 		return r, &Error{Class: ClassAlgorithm, Msg: fmt.Sprintf("the digest method %q is not known", r.algorithm)}
 	}
 	if err := v.Algorithms.checkHash(hash); err != nil {

@@ -74,7 +74,7 @@ func (v *verification) signerChain(keyInfo *soap.Node) ([]*x509.Certificate, err
 // referencedToken follows a direct reference to a token in this security header and nowhere else.
 func (v *verification) referencedToken(str *soap.Node) ([]*x509.Certificate, error) {
 	ref := str.Child(soap.WSSE, "Reference")
-	if ref == nil || len(str.Children) != 1 {
+	if ref == nil || len(str.Children) != 1 || len(ref.Children) > 0 {
 		return nil, malformed("the SecurityTokenReference holds no direct reference to a token")
 	}
 	id, ok := localID(ref.Attr("", "URI"))

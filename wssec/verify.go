@@ -116,17 +116,23 @@ func (v *verification) run(ctx context.Context) error {
 	return v.checkReplay(ctx, sig, chain[0])
 }
 
-// findSecurity takes the one security header that is for us.
+// findSecurity takes the one security header that is for us. No role has two (WS-Security 1.0, section 5).
 func (v *verification) findSecurity() error {
 	var found *soap.Block
+	others := map[string]bool{}
 	for _, b := range v.m.Blocks {
-		if !isSecurity(b) || !b.ForUltimate() {
-			continue
-		}
-		if found != nil {
+		switch {
+		case !isSecurity(b):
+		case !b.ForUltimate():
+			if others[b.Role] {
+				return malformed("there are two security headers for the role %.80q", b.Role)
+			}
+			others[b.Role] = true
+		case found != nil:
 			return malformed("there are two security headers for the last receiver")
+		default:
+			found = b
 		}
-		found = b
 	}
 	if found == nil {
 		return &Error{Class: ClassNoSecurity, Msg: "the message has no security header for its last receiver"}
