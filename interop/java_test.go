@@ -12,6 +12,9 @@ import (
 // scratch is a directory that lives as long as the test process: compiled Java classes and the gsigw binary.
 var scratch string
 
+// afterTests end what tests share.
+var afterTests []func()
+
 func TestMain(m *testing.M) {
 	os.Exit(runWithScratch(m))
 }
@@ -23,7 +26,11 @@ func runWithScratch(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	scratch = dir
-	return m.Run()
+	code := m.Run()
+	for _, end := range afterTests {
+		end()
+	}
+	return code
 }
 
 // compiled holds the programs that are, and the error of those that cannot be.

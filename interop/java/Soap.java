@@ -12,7 +12,7 @@ import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.w3c.dom.Node;
 
-/** A SOAP 1.1 envelope as a tree: reading, writing, and the way to its parts. */
+/** A SOAP envelope as a tree: reading, writing, and the way to its parts. */
 final class Soap {
     static final String ENVELOPE = "http://schemas.xmlsoap.org/soap/envelope/";
     static final String WSSE =
@@ -36,11 +36,17 @@ final class Soap {
     }
 
     static Element header(Document message) {
-        return child(message.getDocumentElement(), ENVELOPE, "Header");
+        return part(message, "Header");
     }
 
     static Element body(Document message) {
-        return child(message.getDocumentElement(), ENVELOPE, "Body");
+        return part(message, "Body");
+    }
+
+    /** A part of the envelope, of the SOAP version that the envelope is. */
+    private static Element part(Document message, String name) {
+        Element envelope = message.getDocumentElement();
+        return child(envelope, envelope.getNamespaceURI(), name);
     }
 
     /** The header blocks but for wsse:Security. */
