@@ -16,6 +16,7 @@ import (
 	"math/big"
 
 	"gsigw/gsi"
+	"gsigw/wssec/xmlenc"
 )
 
 // Digest is the hash that a profile signs with.
@@ -64,15 +65,14 @@ func (d Digest) hash() crypto.Hash {
 const (
 	dsig     = "http://www.w3.org/2000/09/xmldsig#"
 	dsigMore = "http://www.w3.org/2001/04/xmldsig-more#"
-	xmlenc   = "http://www.w3.org/2001/04/xmlenc#"
 )
 
 var digests = map[string]crypto.Hash{
-	dsig + "sha1":       crypto.SHA1,
-	xmlenc + "sha256":   crypto.SHA256,
-	dsigMore + "sha384": crypto.SHA384,
-	xmlenc + "sha512":   crypto.SHA512,
-	dsigMore + "md5":    crypto.MD5,
+	dsig + "sha1":           crypto.SHA1,
+	xmlenc.Space + "sha256": crypto.SHA256,
+	dsigMore + "sha384":     crypto.SHA384,
+	xmlenc.Space + "sha512": crypto.SHA512,
+	dsigMore + "md5":        crypto.MD5,
 }
 
 // signatureMethod is a key type and the hash that SignedInfo goes through.

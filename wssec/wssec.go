@@ -63,6 +63,8 @@ type Expect struct {
 	Confirms []byte
 	// Require names parts that must be there and signed, besides those that always must.
 	Require []soap.Name
+	// Encrypted demands that Body's content came encrypted; the verifier needs a key.
+	Encrypted bool
 }
 
 // Class says why a message was refused. They are the reasons that `gsigw verify` prints.
