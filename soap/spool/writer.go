@@ -12,6 +12,7 @@ type Writer struct {
 	pool    *Pool
 	limit   int64
 	size    int64
+	space   int64    // what size may come to before another chunk is needed
 	chunks  []*chunk // what lies in memory; of a file, the chunk that is not full yet
 	counted int64    // of pool.held
 	file    *file    // nil while all lies in memory
@@ -42,12 +43,8 @@ func (w *Writer) Write(b []byte) (n int, err error) {
 // ReadFrom implements io.ReaderFrom: it takes all of r, without a copy between.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	for idle := 0; idle < 100; idle++ {
-		room, err := w.room()
+		k, readErr, err := w.readOnce(r)
 		if err != nil {
-			return n, err
-		}
-		k, readErr := r.Read(room)
-		if err := w.wrote(k); err != nil {
 			return n, err
 		}
 		if n += int64(k); k > 0 {
@@ -63,18 +60,34 @@ func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, io.ErrNoProgress
 }
 
+// readOnce reads a single byte where every chunk is full: only if there is more, there must be room for it.
+func (w *Writer) readOnce(r io.Reader) (n int, readErr, err error) {
+	if w.size == w.space {
+		var more [1]byte
+		n, readErr = r.Read(more[:])
+		_, err = w.Write(more[:n])
+		return n, readErr, err
+	}
+	room, err := w.room()
+	if err != nil {
+		return 0, nil, err
+	}
+	n, readErr = r.Read(room)
+	return n, readErr, w.wrote(n)
+}
+
 // room is where the next bytes go: one more than the limit at most.
 func (w *Writer) room() ([]byte, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
-	used := int(w.size % chunkSize)
-	if used == 0 {
+	if w.size == w.space {
 		if err := w.grow(); err != nil {
 			return nil, w.fail(err)
 		}
+		w.space += chunkSize
 	}
-	room := w.chunks[len(w.chunks)-1][used:chunkSize]
+	room := w.chunks[len(w.chunks)-1][w.size%chunkSize : chunkSize]
 	return room[:min(int64(len(room)), w.limit-w.size+1)], nil
 }
 
