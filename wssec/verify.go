@@ -25,6 +25,9 @@ type Verifier struct {
 	// without bringing them. They must hold in Trust as any other.
 	Certificates []*x509.Certificate
 
+	// Decrypt opens what came encrypted; nil: it stays as it came.
+	Decrypt *Decryption
+
 	// IgnoreSignedInfoPrefixes is a quirk of GT4: InclusiveNamespaces on the CanonicalizationMethod is ignored
 	// (facts/gt4-wire.md).
 	IgnoreSignedInfoPrefixes bool
