@@ -41,6 +41,9 @@ func (x *exchange) accept(ctx context.Context, r *received, pending wssec.Pendin
 	if x.route.Message == policy.MessageNone {
 		return x.pass(r)
 	}
+	if _, ok := pending.(wssec.UnsignedReply); ok {
+		return x.passAuthenticated(r)
+	}
 	if err := checkStatus(r); err != nil {
 		return nil, err
 	}
@@ -99,6 +102,14 @@ func (x *exchange) acceptFault(r *received, m *soap.Message) (*answer, error) {
 // authenticated reports whether the connection's peer is one that may answer.
 func (x *exchange) authenticated(peer *gsi.Identity) bool {
 	return peer != nil && signer(x.route)(peer) == nil
+}
+
+// passAuthenticated takes a reply that nobody signs because the request was not signed: TLS says whose it is.
+func (x *exchange) passAuthenticated(r *received) (*answer, error) {
+	if !x.authenticated(r.Peer) {
+		return nil, &unverified{&wssec.Error{Class: wssec.ClassNoSecurity, Msg: "neither a signature nor TLS says whose the reply is"}}
+	}
+	return x.pass(r)
 }
 
 // pass gives the engine the reply as it came: on a route without message security it is as good as its connection.

@@ -45,6 +45,7 @@ type State struct {
 type Reach struct {
 	Upstream *upstream.Client
 	Trust    wssec.Trust
+	Files    Files
 }
 
 // Limits bound messages, in both directions. Zero fields mean the defaults of the packages that keep them.

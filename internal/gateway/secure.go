@@ -53,6 +53,11 @@ func (x *exchange) secure(ctx context.Context, in *parcel, c *gsi.Credential) (*
 	if profile == nil {
 		return nil, fmt.Errorf("gateway: no profile for message: %s", x.route.Message)
 	}
+	if x.route.Privacy {
+		if err := CheckRecipient(x.route, x.Reach(x.route), x.Now()); err != nil {
+			return nil, &unsecurable{err}
+		}
+	}
 	began := x.Now()
 	edit, pending, err := profile.Secure(ctx, in.message, c)
 	if err != nil {
@@ -60,6 +65,9 @@ func (x *exchange) secure(ctx context.Context, in *parcel, c *gsi.Credential) (*
 	}
 	if edit == nil || pending == nil {
 		return nil, errors.New("gateway: the profile secured nothing")
+	}
+	if _, ok := pending.(wssec.UnsignedReply); ok && x.route.Transport == policy.TransportNone {
+		return nil, errors.New("gateway: what only TLS protects does not go out without") // policy has no such route
 	}
 	x.Observer.Signed(x.Now().Sub(began))
 	return x.pack(in, edit, pending)
@@ -118,26 +126,6 @@ func securing(in *parcel, err error) error {
 	return &unsecurable{err}
 }
 
-// profileFor is the route's message security, nil for none.
-func (g *Gateway) profileFor(s *State, r *policy.Route) wssec.Profile {
-	if r.Message != policy.MessageGSI {
-		return nil
-	}
-	digest := wssec.SHA256
-	if r.Digest == policy.SHA1 {
-		digest = wssec.SHA1
-	}
-	p := &wssec.GSIMessage{Digest: digest, Token: tokens[r.Token], Now: g.Now, Verifier: g.verifier(s, r)}
-	for _, name := range r.DropHeaders {
-		p.DropHeaders = append(p.DropHeaders, soap.Name(name))
-	}
-	return p
-}
-
-var tokens = map[policy.Token]wssec.Token{
-	policy.TokenAuto: wssec.TokenAuto, policy.TokenPKIPath: wssec.TokenPKIPath, policy.TokenX509v3: wssec.TokenX509v3,
-}
-
 // verifier takes from the route what it believes. SHA-1 and the quirk belong to the GT4 profiles alone.
 func (g *Gateway) verifier(s *State, r *policy.Route) *wssec.Verifier {
 	v := &wssec.Verifier{
@@ -154,7 +142,7 @@ func (g *Gateway) verifier(s *State, r *policy.Route) *wssec.Verifier {
 	return v
 }
 
-// signer refuses whoever may not answer on a route: without named DNs, everyone but the target's host in its own
+// signer refuses whoever may not answer on a route, or have requests encrypted to it: without named DNs, everyone but the target's host in its own
 // certificate.
 func signer(r *policy.Route) func(*gsi.Identity) error {
 	return func(id *gsi.Identity) error {
@@ -162,15 +150,15 @@ func signer(r *policy.Route) func(*gsi.Identity) error {
 		case id == nil || id.EndEntity == nil:
 			return errors.New("nobody is known to have signed")
 		case id.Independent: // whoever made it chose its name
-			return fmt.Errorf("the signer %q is an independent proxy, which is never a service", id.DN)
+			return fmt.Errorf("%q is an independent proxy, which is never a service", id.DN)
 		case len(r.PeerDN) > 0 && slices.ContainsFunc(r.PeerDN, id.Matches):
 			return nil
 		case len(r.PeerDN) > 0:
-			return fmt.Errorf("the signer %q is not among the peers of route %s", id.DN, r.Name)
+			return fmt.Errorf("%q is not among the peers of route %s", id.DN, r.Name)
 		case id.Depth > 0:
-			return fmt.Errorf("the signer is a proxy of %q, which is no host: name its DN under peer if it is the service", id.DN)
+			return fmt.Errorf("it is a proxy of %q, which is no host: name its DN under peer if it is the service", id.DN)
 		case !trust.HostMatches(id.EndEntity, r.Target.Host):
-			return fmt.Errorf("the signer %q is not host %s: name its DN under peer if it is the service", id.DN, r.Target.Host)
+			return fmt.Errorf("%q is not host %s: name its DN under peer if it is the service", id.DN, r.Target.Host)
 		}
 		return nil
 	}

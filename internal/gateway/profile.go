@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"gsigw/internal/policy"
+	"gsigw/soap"
+	"gsigw/wssec"
+)
+
+// Files is what a route's profile takes from files, as they were last read. What the route names no file for is empty.
+type Files struct {
+	EncryptTo []*x509.Certificate // the service's, and what its chain needs besides
+	Peers     []*x509.Certificate // a reply may name these without carrying them
+	Password  func(context.Context) ([]byte, error)
+	Assertion func(context.Context) ([]byte, error)
+}
+
+// CheckRecipient refuses a certificate to encrypt to that does not hold now, or is not one that may answer on the
+// route: what only somebody else can read is not sent.
+func CheckRecipient(r *policy.Route, reach Reach, now time.Time) error {
+	if len(reach.Files.EncryptTo) == 0 || reach.Trust == nil {
+		return errors.New("gateway: there is no certificate to encrypt to")
+	}
+	id, err := reach.Trust.Verify(reach.Files.EncryptTo, now)
+	if err != nil {
+		return fmt.Errorf("gateway: the certificate of encrypt-to does not hold: %w", err)
+	}
+	if err := signer(r)(id); err != nil {
+		return fmt.Errorf("gateway: the certificate of encrypt-to: %w", err)
+	}
+	return nil
+}
+
+// profileFor is the route's message security, nil for none.
+func (g *Gateway) profileFor(s *State, r *policy.Route) wssec.Profile {
+	switch r.Message {
+	case policy.MessageGSI:
+		return g.gsiMessage(s, r)
+	case policy.MessageX509:
+		return g.x509Message(s, r)
+	case policy.MessageUsername:
+		return g.usernameToken(s, r)
+	case policy.MessageSAML:
+		return g.samlToken(s, r)
+	}
+	return nil
+}
+
+func (g *Gateway) gsiMessage(s *State, r *policy.Route) wssec.Profile {
+	return &wssec.GSIMessage{
+		Digest: digests[r.Digest], Token: tokens[r.Token], DropHeaders: names(r.DropHeaders), Now: g.Now,
+		Verifier: g.verifier(s, r),
+	}
+}
+
+func (g *Gateway) x509Message(s *State, r *policy.Route) wssec.Profile {
+	return &wssec.X509Message{
+		Digest: digests[r.Digest], Token: tokens[r.Token], KeyReference: keyReferences[r.KeyReference],
+		DropHeaders: names(r.DropHeaders), Now: g.Now, Verifier: g.verifier(s, r),
+		InclusiveNamespaces: r.InclusiveNamespaces, SignatureConfirmation: r.SignatureConfirmation,
+	}
+}
+
+func (g *Gateway) usernameToken(s *State, r *policy.Route) wssec.Profile {
+	return &wssec.UsernameToken{
+		User: r.Username, Password: s.Reach(r).Files.Password, Digest: r.PasswordType == policy.PasswordDigest, Now: g.Now,
+	}
+}
+
+func (g *Gateway) samlToken(s *State, r *policy.Route) wssec.Profile {
+	reach := s.Reach(r)
+	p := &wssec.SAMLToken{
+		Assertion: reach.Files.Assertion, Issuer: reach.Trust, Audience: r.Audience, Confirmation: wssec.HolderOfKey,
+		Digest: digests[r.Digest], Token: tokens[r.Token], DropHeaders: names(r.DropHeaders), Now: g.Now,
+		Verifier: g.verifier(s, r), SignatureConfirmation: r.SignatureConfirmation,
+	}
+	if r.Confirmation == policy.Bearer {
+		p.Confirmation, p.Unsigned = wssec.Bearer, true
+	}
+	return p
+}
+
+var (
+	digests = map[policy.Digest]wssec.Digest{
+		policy.SHA256: wssec.SHA256, policy.SHA1: wssec.SHA1, policy.SHA384: wssec.SHA384, policy.SHA512: wssec.SHA512,
+	}
+	tokens = map[policy.Token]wssec.Token{
+		policy.TokenAuto: wssec.TokenAuto, policy.TokenPKIPath: wssec.TokenPKIPath, policy.TokenX509v3: wssec.TokenX509v3,
+	}
+	keyReferences = map[policy.KeyReference]wssec.KeyReference{
+		policy.ReferToken: wssec.BinarySecurityToken, policy.ReferIssuerSerial: wssec.IssuerSerial,
+		policy.ReferSKI: wssec.SubjectKeyIdentifier, policy.ReferThumbprint: wssec.Thumbprint,
+	}
+)
+
+func names(list []policy.Name) (out []soap.Name) {
+	for _, n := range list {
+		out = append(out, soap.Name(n))
+	}
+	return out
+}
