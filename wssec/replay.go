@@ -1,18 +1,20 @@
 package wssec
 
 import (
-	"container/heap"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
 
-// Replay remembers what was seen.
+// Replay remembers what was seen. *ReplayCache is one in memory, *ReplayFile one that restarts and power cuts do not
+// empty.
 type Replay interface {
 	// Seen records an id that must not be seen again before until. It fails with ErrReplay if it was seen before, and
-	// with ErrReplayFull if it could only be remembered by forgetting another.
+	// with ErrReplayFull if it could only be remembered by forgetting another. Any error refuses the message.
 	Seen(ctx context.Context, id string, until time.Time) error
 }
 
@@ -22,84 +24,93 @@ var (
 	ErrReplayFull = errors.New("wssec: the replay memory is full; raise its entries")
 )
 
-// ReplayCache is a Replay in memory. It never forgets an id before its time, not even when it is full, and it holds
-// its memory to a number of entries: full means refuse.
+// ReplayCache is a Replay in memory: some 30 bytes for an id, and never more than so many ids. Full means refuse.
+//
+// It forgets an id only when two things hold: the id was held for as long as its message could have been taken by a
+// clock that does not step, and the clock says now that the message can not be taken. So a clock that is set forward
+// and back again finds everything still remembered. What is forgotten leaves its time behind: a clock set back to a
+// time whose ids are gone has the messages of just that time refused, until it has passed through it again.
+//
+// Elapsed time is read from the clock's monotonic reading where it has one, as time.Now has. Of a clock without one, such
+// as a virtual clock, every move forward counts as time that went by, and no move back does.
 type ReplayCache struct {
-	now     func() time.Time
-	entries int
+	hash idHasher
 
-	mu     sync.Mutex
-	latest time.Time // the clock never runs back: an id forgotten is one whose time was over
-	seen   map[idHash]struct{}
-	expiry expiries
+	mu    sync.Mutex
+	clock replayClock
+	ids   replayTable
 }
+
+const defaultReplayEntries = 500_000
 
 // NewReplayCache makes a cache for so many ids [500,000 where entries is 0]; now may be nil for time.Now.
 func NewReplayCache(entries int, now func() time.Time) *ReplayCache {
-	if entries <= 0 {
-		entries = 500_000
-	}
-	if now == nil {
-		now = time.Now
-	}
-	return &ReplayCache{now: now, entries: entries, seen: map[idHash]struct{}{}}
+	r := &ReplayCache{clock: replayClock{now: now}, ids: newReplayTable(entries)}
+	rand.Read(r.hash[:])
+	return r
 }
 
 // Seen implements Replay.
 func (r *ReplayCache) Seen(_ context.Context, id string, until time.Time) error {
-	key := idHash(sha256.Sum256([]byte(id)))
+	key := r.hash.of(id)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.forget()
-	if _, ok := r.seen[key]; ok {
-		return ErrReplay
-	}
-	if until.Before(r.latest) {
-		// Its time was over before it came: it would be forgotten at once and could come again.
-		return ErrReplay
-	}
-	if len(r.seen) >= r.entries {
-		return ErrReplayFull
-	}
-	r.seen[key] = struct{}{}
-	heap.Push(&r.expiry, expiry{until, key})
-	return nil
+	return r.ids.remember(key, until, r.clock.read())
 }
 
-// Len is the number of ids remembered.
+// Len is the number of ids that may not be forgotten yet. It looks at each.
 func (r *ReplayCache) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.seen)
+	return r.ids.live(r.clock.read())
 }
 
-func (r *ReplayCache) forget() {
-	if now := r.now(); now.After(r.latest) {
-		r.latest = now
+// Size is the number of bytes that the ids take.
+func (r *ReplayCache) Size() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ids.size()
+}
+
+// hashedID stands for an id: a peer does not choose how much memory its ids take.
+type hashedID [16]byte
+
+// idHasher is the secret that ids are hashed with: without it nobody finds two ids of one hash, or many for one place.
+type idHasher [32]byte
+
+func (h *idHasher) of(id string) hashedID {
+	var short [32 + 128]byte
+	sum := sha256.Sum256(append(append(short[:0], h[:]...), id...))
+	return hashedID(sum[:16])
+}
+
+// replayClock reads wall and elapsed time.
+type replayClock struct {
+	now     func() time.Time
+	last    time.Time
+	elapsed time.Duration
+}
+
+// replayTime is one reading: the time of day, and in whole seconds the time of day and what went by since the start.
+type replayTime struct {
+	at           time.Time
+	wall, steady uint32
+}
+
+func (c *replayClock) read() replayTime {
+	if c.now == nil {
+		c.now = time.Now
 	}
-	for len(r.expiry) > 0 && r.expiry[0].until.Before(r.latest) {
-		delete(r.seen, heap.Pop(&r.expiry).(expiry).id)
+	at := c.now()
+	if !c.last.IsZero() {
+		c.elapsed += max(0, at.Sub(c.last))
 	}
+	c.last = at
+	return replayTime{at, seconds(at), uint32(min(c.elapsed/time.Second, math.MaxUint32))}
 }
 
-type expiry struct {
-	until time.Time
-	id    idHash
-}
+// seconds is a time in whole seconds since 1970, down; it stops in the year 2106.
+func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }
 
-// idHash stands for an id: a peer does not choose how much memory its ids take.
-type idHash [sha256.Size]byte
-
-// expiries is a heap, earliest first.
-type expiries []expiry
-
-func (e expiries) Len() int           { return len(e) }
-func (e expiries) Less(i, j int) bool { return e[i].until.Before(e[j].until) }
-func (e expiries) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
-func (e *expiries) Push(x any)        { *e = append(*e, x.(expiry)) }
-func (e *expiries) Pop() any {
-	old := *e
-	last := old[len(old)-1]
-	*e = old[:len(old)-1]
-	return last
-}
+// secondsUp is seconds, up: an id is rather held too long.
+func secondsUp(t time.Time) uint32 { return seconds(t.Add(time.Second - 1)) }
