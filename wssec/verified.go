@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"gsigw/gsi"
@@ -49,18 +50,30 @@ func (v *Verified) WriteBody(w io.Writer) error { return v.write(w, v.body, nil)
 
 // Text is the character data of Body.
 func (v *Verified) Text() (string, error) {
-	var text []byte
+	var text strings.Builder
+	err := v.WriteText(&text)
+	return text.String(), err
+}
+
+// WriteText writes the character data of Body.
+func (v *Verified) WriteText(w io.Writer) error {
 	s := v.m.Scan(v.body.element)
+	var text []byte
 	for {
 		kind, err := s.Next()
 		if err != nil || kind == xmlscan.EOF {
-			return string(text), err
+			return err
 		}
 		switch kind {
 		case xmlscan.Text:
-			text = xmlscan.AppendText(text, s.Data)
+			text = xmlscan.AppendText(text[:0], s.Data)
 		case xmlscan.CData:
-			text = append(text, bytes.ReplaceAll(bytes.ReplaceAll(s.Data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))...)
+			text = append(text[:0], bytes.ReplaceAll(bytes.ReplaceAll(s.Data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))...)
+		default:
+			continue
+		}
+		if _, err := w.Write(text); err != nil {
+			return err
 		}
 	}
 }
@@ -85,7 +98,7 @@ func (v *Verified) Digested() ([]byte, error) {
 func (v *Verified) rebuild(c *content, unwritten func(c14n.Prefix) error) ([]byte, error) {
 	var parts bytes.Buffer
 	at := map[*soap.Element]xmlscan.Span{}
-	for _, p := range append(slices.Clone(v.headers), v.body) {
+	for _, p := range v.parts() {
 		start := parts.Len()
 		if err := v.write(&parts, p, unwritten); err != nil {
 			return nil, classed(err)
@@ -100,6 +113,9 @@ func (v *Verified) rebuild(c *content, unwritten func(c14n.Prefix) error) ([]byt
 	})
 	return out.Bytes(), err
 }
+
+// parts are the signed parts in document order.
+func (v *Verified) parts() []part { return append(slices.Clone(v.headers), v.body) }
 
 func (v *Verified) write(w io.Writer, p part, unwritten func(c14n.Prefix) error) error {
 	method := p.method
