@@ -30,6 +30,8 @@ type wiring struct {
 
 	sourceOf map[config.Credential]gsi.Source
 	named    map[string]gsi.Source
+	read     routeFiles
+	held     map[string]gateway.Files // by the route's name
 	anchors  map[belief]anchors
 	plain    *upstream.Client // for routes with nobody to believe
 	callers  []intercept.CallerRule
@@ -82,6 +84,10 @@ func wire(c *config.Config, own []netip.AddrPort, now func() time.Time, before *
 	if err := w.trust(p, before); err != nil {
 		return nil, err
 	}
+	if err := w.files(before); err != nil {
+		return nil, err
+	}
+	w.recipients(p)
 	if err := w.recognise(); err != nil {
 		return nil, err
 	}
@@ -168,7 +174,7 @@ func (w *wiring) reach(r *policy.Route) gateway.Reach {
 	if !ok {
 		return gateway.Reach{Upstream: w.plain}
 	}
-	return gateway.Reach{Upstream: a.client, Trust: a.store}
+	return gateway.Reach{Upstream: a.client, Trust: a.store, Files: w.held[r.Name]}
 }
 
 func (w *wiring) warn(format string, args ...any) {
@@ -227,6 +233,9 @@ func (w *wiring) watched() (dirs, files []string) {
 	}
 	for _, cred := range c.Credentials {
 		add(cred.Proxy, cred.Cert, cred.Key, cred.PKCS12, cred.PassphraseFile)
+	}
+	for _, r := range c.Routes {
+		add(r.EncryptTo, r.PeerCertificate, r.PasswordFile, r.AssertionFile)
 	}
 	return dirs, files
 }

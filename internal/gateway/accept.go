@@ -51,7 +51,9 @@ func (x *exchange) accept(ctx context.Context, r *received, pending wssec.Pendin
 	if err != nil {
 		return nil, &unverified{wssec.ReadError(err)}
 	}
-	verified, err := pending.Verify(ctx, reply.message, wssec.Expect{Role: wssec.Reply, Peer: signer(x.route)})
+	verified, err := pending.Verify(ctx, reply.message, wssec.Expect{
+		Role: wssec.Reply, Peer: signer(x.route), Encrypted: x.route.Privacy,
+	})
 	if isUnsigned(err) && reply.message.IsFault() {
 		return x.acceptFault(r, reply.message)
 	}

@@ -10,6 +10,7 @@ import (
 	"gsigw/internal/policy"
 	"gsigw/soap"
 	"gsigw/wssec"
+	"gsigw/wssec/xmlenc"
 )
 
 // Files is what a route's profile takes from files, as they were last read. What the route names no file for is empty.
@@ -54,7 +55,7 @@ func (g *Gateway) profileFor(s *State, r *policy.Route) wssec.Profile {
 func (g *Gateway) gsiMessage(s *State, r *policy.Route) wssec.Profile {
 	return &wssec.GSIMessage{
 		Digest: digests[r.Digest], Token: tokens[r.Token], DropHeaders: names(r.DropHeaders), Now: g.Now,
-		Verifier: g.verifier(s, r),
+		Verifier: g.verifier(s, r), Privacy: privacy(s, r),
 	}
 }
 
@@ -97,6 +98,33 @@ var (
 		policy.ReferSKI: wssec.SubjectKeyIdentifier, policy.ReferThumbprint: wssec.Thumbprint,
 	}
 )
+
+var (
+	ciphers = map[policy.Cipher]xmlenc.Cipher{
+		policy.AES256GCM: xmlenc.AES256GCM, policy.AES192GCM: xmlenc.AES192GCM, policy.AES128GCM: xmlenc.AES128GCM,
+		policy.AES256CBC: xmlenc.AES256CBC, policy.AES192CBC: xmlenc.AES192CBC, policy.AES128CBC: xmlenc.AES128CBC,
+		policy.TripleDESCBC: xmlenc.TripleDESCBC,
+	}
+	keyTransports = map[policy.KeyTransport]xmlenc.KeyTransport{
+		policy.RSAOAEP: xmlenc.RSAOAEP, policy.RSAOAEPSHA256: xmlenc.RSAOAEPSHA256, policy.RSA15: xmlenc.RSA15,
+	}
+)
+
+// privacy is nil for a route without. Where the signature comes first it is hidden too: the digest of a text that can
+// be guessed gives the text away.
+func privacy(s *State, r *policy.Route) *wssec.Encryption {
+	if !r.Privacy {
+		return nil
+	}
+	e := &wssec.Encryption{
+		Cipher: ciphers[r.Cipher], KeyTransport: keyTransports[r.KeyTransport], KeyReference: keyReferences[r.EncryptKeyReference],
+		Signature: r.Message == policy.MessageX509 && r.Order == policy.SignFirst,
+	}
+	if to := s.Reach(r).Files.EncryptTo; len(to) > 0 {
+		e.To = to[0]
+	}
+	return e
+}
 
 func names(list []policy.Name) (out []soap.Name) {
 	for _, n := range list {

@@ -128,8 +128,9 @@ func securing(in *parcel, err error) error {
 
 // verifier takes from the route what it believes. SHA-1 and the quirk belong to the GT4 profiles alone.
 func (g *Gateway) verifier(s *State, r *policy.Route) *wssec.Verifier {
+	reach := s.Reach(r)
 	v := &wssec.Verifier{
-		Trust: s.Reach(r).Trust, Now: g.Now, Skew: r.MaxSkew, Replay: g.Replay,
+		Trust: reach.Trust, Certificates: reach.Files.Peers, Now: g.Now, Skew: r.MaxSkew, Replay: g.Replay,
 		IgnoreSignedInfoPrefixes: r.For == policy.StackGT4,
 		MaxReferences:            s.Limits.References, MaxCertificates: s.Limits.Certificates,
 	}

@@ -1,0 +1,111 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gsigw/internal/config"
+	"gsigw/internal/gateway"
+	"gsigw/internal/policy"
+)
+
+// routeFiles is what was read for the routes, by the file's name.
+type routeFiles struct {
+	certificates map[config.Path][]*x509.Certificate
+	passwords    map[config.Path][]byte
+	assertions   map[config.Path][]byte
+}
+
+// files reads what routes name. A file that changed and cannot be used now leaves what was read of it before in use.
+func (w *wiring) files(before *wiring) error {
+	w.read = routeFiles{map[config.Path][]*x509.Certificate{}, map[config.Path][]byte{}, map[config.Path][]byte{}}
+	w.held = map[string]gateway.Files{}
+	for _, name := range slices.Sorted(maps.Keys(w.config.Routes)) {
+		held, err := w.filesOf("routes."+name, w.config.Routes[name], before.read)
+		if err != nil {
+			return fmt.Errorf("daemon: %w", err)
+		}
+		w.held[name] = held
+	}
+	return nil
+}
+
+func (w *wiring) filesOf(at string, r config.Route, before routeFiles) (f gateway.Files, err error) {
+	if f.EncryptTo, err = keep(w, at+".encrypt-to", r.EncryptTo, w.read.certificates, before.certificates, recipient); err != nil {
+		return f, err
+	}
+	if f.Peers, err = keep(w, at+".peer-certificate", r.PeerCertificate, w.read.certificates, before.certificates, readCertificates); err != nil {
+		return f, err
+	}
+	password, err := keep(w, at+".password-file", r.PasswordFile, w.read.passwords, before.passwords, func(p config.Path) ([]byte, error) {
+		return config.ReadPassword(string(p), r.AllowGroupRead)
+	})
+	if err != nil {
+		return f, err
+	}
+	assertion, err := keep(w, at+".assertion-file", r.AssertionFile, w.read.assertions, before.assertions, func(p config.Path) ([]byte, error) {
+		return config.ReadAssertion(string(p), r.Confirmation == policy.Bearer, r.AllowGroupRead)
+	})
+	f.Password, f.Assertion = copies(password), copies(assertion)
+	return f, err
+}
+
+// keep reads a file, or keeps what was read of it before.
+func keep[T any](w *wiring, at string, p config.Path, now, before map[config.Path]T, read func(config.Path) (T, error)) (v T, err error) {
+	if p == "" {
+		return v, nil
+	}
+	v, err = read(p)
+	old, known := before[p]
+	switch {
+	case err != nil && !known:
+		return v, fmt.Errorf("%s: %w", at, err)
+	case err != nil:
+		w.warn("%s: %v; what was read of it before is used", at, err)
+		v = old
+	}
+	now[p] = v
+	return v, nil
+}
+
+// recipient reads the certificate of encrypt-to.
+func recipient(p config.Path) ([]*x509.Certificate, error) {
+	certs, err := readCertificates(p)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := certs[0].PublicKey.(*rsa.PublicKey); !ok {
+		return nil, fmt.Errorf("%s: nothing can be encrypted to its key, which is not RSA: name a certificate with an RSA key", p)
+	}
+	return certs, nil
+}
+
+// copies gives a secret to who may erase what he gets.
+func copies(secret []byte) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) {
+		if len(secret) == 0 {
+			return nil, errors.New("daemon: the route names no file for it")
+		}
+		return bytes.Clone(secret), nil
+	}
+}
+
+// recipients says which certificates of encrypt-to are of no use now: calls over their routes are refused.
+func (w *wiring) recipients(p *policy.Policy) {
+	for _, name := range slices.Sorted(maps.Keys(w.config.Routes)) {
+		r := p.Route(name)
+		if !r.Privacy {
+			continue
+		}
+		if err := gateway.CheckRecipient(r, w.reach(r), w.now()); err != nil {
+			w.warn("routes.%s.encrypt-to: calls are refused: %s", name, strings.TrimPrefix(err.Error(), "gateway: "))
+		}
+	}
+}
