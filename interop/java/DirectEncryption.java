@@ -44,7 +44,8 @@ final class DirectEncryption {
         data.doFinal(message, Soap.body(message), true);
 
         Element key = encryptedKey(message, session, to, options);
-        header.getSecurityHeader().appendChild(key);
+        Element security = header.getSecurityHeader();
+        security.insertBefore(key, security.getFirstChild());
         return "";
     }
 
