@@ -183,7 +183,7 @@ func (v *verification) checkSignature(sig *signature, signer *x509.Certificate) 
 }
 
 // checkReferences digests every element that is referred to. It must stand where it counts: Body, a header block, the
-// Timestamp or the token of this security header.
+// Timestamp, the token or a SignatureConfirmation of this security header.
 func (v *verification) checkReferences(sig *signature) error {
 	for _, r := range sig.references {
 		e := v.position(r.id)
@@ -218,7 +218,7 @@ func (v *verification) position(id string) *soap.Element {
 		}
 	}
 	for _, n := range v.security.Children {
-		if n.ID == id && (n.Name == timestampName || n.Name == soap.Name{Space: soap.WSSE, Local: "BinarySecurityToken"}) {
+		if n.ID == id && (n.Name == timestampName || n.Name == tokenName || n.Name == confirmationName) {
 			return &n.Element
 		}
 	}

@@ -41,6 +41,8 @@ const (
 	typeX509v3   = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#X509v3"
 )
 
+var tokenName = soap.Name{Space: soap.WSSE, Local: "BinarySecurityToken"}
+
 // encode gives a credential's certificates in the token's form, with the form's identifier.
 func (t Token) encode(c *gsi.Credential) (valueType string, der []byte, err error) {
 	isProxy := c.Leaf() != c.EndEntity()

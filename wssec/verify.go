@@ -113,6 +113,9 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.checkTimestamp(); err != nil {
 		return err
 	}
+	if err := v.checkConfirmation(); err != nil {
+		return err
+	}
 	if err := v.checkRelatesTo(); err != nil {
 		return err
 	}
@@ -175,6 +178,9 @@ func (v *verification) checkRelatesTo() error {
 	a := v.m.Addressing
 	v.out.MessageID, v.out.Addressing = a.MessageID, a
 	if v.expect.Role != Reply {
+		return nil
+	}
+	if len(a.RelatesTo) == 0 && v.expect.RelatesTo == "" && v.expect.Confirms != nil {
 		return nil
 	}
 	if len(a.RelatesTo) == 0 {
