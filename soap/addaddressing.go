@@ -47,7 +47,7 @@ func (m *Message) Readdress(to string) (*Message, error) {
 		if b.Empty {
 			return nil, fmt.Errorf("soap: the message has an empty To header")
 		}
-		return m.reread(Change{b.Inner(), []byte(text)})
+		return m.reread(Change{Span: b.Inner(), With: []byte(text)})
 	}
 	return m, nil
 }

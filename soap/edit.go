@@ -8,40 +8,38 @@ import (
 	"gsigw/soap/xmlscan"
 )
 
-// Change replaces a span of a message's bytes; an empty span puts bytes in.
+// Change replaces a span of a message's bytes with bytes in memory, or with those of a Source; an empty span puts them
+// in.
 type Change struct {
 	Span xmlscan.Span
 	With []byte
+	From xmlscan.Source // instead of With
 }
 
 // Insert is a Change that puts bytes in.
-func Insert(at int64, b []byte) Change { return Change{xmlscan.Span{Start: at, End: at}, b} }
+func Insert(at int64, b []byte) Change {
+	return Change{Span: xmlscan.Span{Start: at, End: at}, With: b}
+}
 
 // Edit is a message's bytes with changes; every byte outside them is the one received, and none is copied. It is a
 // Source itself.
 type Edit struct {
-	src    xmlscan.Source
 	pieces []piece
 	size   int64
 }
 
-// piece is bytes of our own, or a span of the source.
+// piece is a span of a source: the message, or what a change puts in.
 type piece struct {
 	at   int64 // where it starts in the result
-	own  []byte
+	src  xmlscan.Source
 	span xmlscan.Span
 }
 
-func (p *piece) len() int64 {
-	if p.own != nil {
-		return int64(len(p.own))
-	}
-	return p.span.Len()
-}
+func (p *piece) len() int64 { return p.span.Len() }
 
 // Edit applies changes, which must not overlap; those at one place apply in the order given.
 func (m *Message) Edit(changes ...Change) (*Edit, error) {
-	e := &Edit{src: m.Source}
+	e := &Edit{}
 	changes = slices.Clone(changes)
 	slices.SortStableFunc(changes, func(a, b Change) int {
 		return int(min(max(a.Span.Start-b.Span.Start, -1), 1))
@@ -51,23 +49,28 @@ func (m *Message) Edit(changes ...Change) (*Edit, error) {
 		if c.Span.Start < at || c.Span.End < c.Span.Start || c.Span.End > m.Size() {
 			return nil, fmt.Errorf("soap: changes overlap at byte %d", c.Span.Start)
 		}
-		e.keep(xmlscan.Span{Start: at, End: c.Span.Start})
-		e.add(piece{own: c.With})
+		e.add(m.Source, xmlscan.Span{Start: at, End: c.Span.Start})
+		with := c.source()
+		e.add(with, xmlscan.Span{End: with.Size()})
 		at = c.Span.End
 	}
-	e.keep(xmlscan.Span{Start: at, End: m.Size()})
+	e.add(m.Source, xmlscan.Span{Start: at, End: m.Size()})
 	return e, nil
 }
 
-func (e *Edit) keep(s xmlscan.Span) { e.add(piece{span: s}) }
+func (c *Change) source() xmlscan.Source {
+	if c.From != nil {
+		return c.From
+	}
+	return xmlscan.Memory(c.With)
+}
 
-func (e *Edit) add(p piece) {
-	if p.len() == 0 {
+func (e *Edit) add(src xmlscan.Source, span xmlscan.Span) {
+	if span.Len() == 0 {
 		return
 	}
-	p.at = e.size
-	e.pieces = append(e.pieces, p)
-	e.size += p.len()
+	e.pieces = append(e.pieces, piece{e.size, src, span})
+	e.size += span.Len()
 }
 
 // Size is the number of bytes.
@@ -85,18 +88,9 @@ func (e *Edit) ReadAt(b []byte, off int64) (int, error) {
 	for ; i < len(e.pieces) && n < len(b); i++ {
 		p := &e.pieces[i]
 		within := off + int64(n) - p.at
-		var k int
-		var err error
-		if p.own != nil {
-			k = copy(b[n:], p.own[within:])
-		} else {
-			want := min(int64(len(b)-n), p.span.Len()-within)
-			k, err = e.src.ReadAt(b[n:n+int(want)], p.span.Start+within)
-			if int64(k) == want {
-				err = nil
-			}
-		}
-		if n += k; err != nil {
+		want := min(int64(len(b)-n), p.len()-within)
+		k, err := p.src.ReadAt(b[n:n+int(want)], p.span.Start+within)
+		if n += k; int64(k) < want {
 			return n, err
 		}
 	}
@@ -111,7 +105,7 @@ func (e *Edit) WriteTo(w io.Writer) (int64, error) {
 	var total int64
 	for i := range e.pieces {
 		p := &e.pieces[i]
-		n, err := e.writePiece(w, p)
+		n, err := p.writeTo(w)
 		if total += n; err != nil {
 			return total, err
 		}
@@ -119,16 +113,12 @@ func (e *Edit) WriteTo(w io.Writer) (int64, error) {
 	return total, nil
 }
 
-func (e *Edit) writePiece(w io.Writer, p *piece) (int64, error) {
-	if p.own != nil {
-		n, err := w.Write(p.own)
-		return int64(n), err
-	}
-	if m, ok := e.src.(xmlscan.Memory); ok {
+func (p *piece) writeTo(w io.Writer) (int64, error) {
+	if m, ok := p.src.(xmlscan.Memory); ok {
 		n, err := w.Write(m[p.span.Start:p.span.End])
 		return int64(n), err
 	}
-	return io.Copy(w, io.NewSectionReader(e.src, p.span.Start, p.span.Len()))
+	return io.Copy(w, io.NewSectionReader(p.src, p.span.Start, p.len()))
 }
 
 // Reader reads all bytes from the start.
@@ -149,7 +139,7 @@ func (m *Message) PutHeaders(blocks []byte) Change {
 		if h.Prefix != "" {
 			name = h.Prefix + ":" + name
 		}
-		return Change{xmlscan.Span{Start: h.TagEnd - 2, End: h.TagEnd}, fmt.Appendf(nil, ">%s</%s>", blocks, name)}
+		return Change{Span: xmlscan.Span{Start: h.TagEnd - 2, End: h.TagEnd}, With: fmt.Appendf(nil, ">%s</%s>", blocks, name)}
 	default:
 		return Insert(h.TagEnd, blocks)
 	}

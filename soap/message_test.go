@@ -115,7 +115,7 @@ func TestRead_LimitsNameThemselves(t *testing.T) {
 
 func TestEdit_LeavesEveryOtherByte(t *testing.T) {
 	m := read(t, counter)
-	e, err := m.Edit(Insert(m.Body.NameEnd, []byte(` a="1"`)), m.PutHeaders([]byte("<new/>")), Change{m.Blocks[2].Span, nil}, Insert(m.Body.NameEnd, []byte(` b="2"`)))
+	e, err := m.Edit(Insert(m.Body.NameEnd, []byte(` a="1"`)), m.PutHeaders([]byte("<new/>")), Change{Span: m.Blocks[2].Span}, Insert(m.Body.NameEnd, []byte(` b="2"`)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,7 @@ func TestEdit_LeavesEveryOtherByte(t *testing.T) {
 			t.Fatalf("ReadAt(%d) = %q", off, part[:n])
 		}
 	}
-	if _, err := m.Edit(Change{m.Body.Span, nil}, Insert(m.Body.NameEnd, nil)); err == nil {
+	if _, err := m.Edit(Change{Span: m.Body.Span}, Insert(m.Body.NameEnd, nil)); err == nil {
 		t.Error("overlapping changes applied")
 	}
 }

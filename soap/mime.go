@@ -16,9 +16,9 @@ import (
 )
 
 // Multipart is a message with attachments: multipart/related (RFC 2387) as SOAP with Attachments and as MTOM use it.
-// The parts lie in memory; together they are no larger than the limit MessageBytes.
+// The parts lie where a Keep puts them; together they are no larger than the limit MessageBytes.
 //
-//	p, err := soap.ReadMultipart(r.Header.Get("Content-Type"), r.Body, limits)
+//	p, err := soap.ReadMultipart(r.Header.Get("Content-Type"), r.Body, limits, nil)
 //	if p.XOP {
 //		m, rest, err = soap.InlineXOP(p.Root, p.Attachments)
 //	}
@@ -34,7 +34,15 @@ type Multipart struct {
 type Part struct {
 	ID      string // the Content-ID without angle brackets, empty where there is none
 	Header  textproto.MIMEHeader
-	Content []byte // with its transfer encoding undone
+	Content xmlscan.Source // with its transfer encoding undone
+}
+
+// Keep reads to the end and says where the bytes now lie. Nil keeps them in memory.
+type Keep func(io.Reader) (xmlscan.Source, error)
+
+func keepInMemory(r io.Reader) (xmlscan.Source, error) {
+	b, err := io.ReadAll(r)
+	return xmlscan.Memory(b), err
 }
 
 // partHeaderBytes bounds the header of one part.
@@ -44,8 +52,11 @@ const partHeaderBytes = 8 << 10
 // parameter names, else the first; its type must be the one that the type parameter names, where there is one, and
 // its envelope must have the version that goes with it. Two parts with one Content-ID are an error, and so is more
 // than the limits Parts and MessageBytes allow.
-func ReadMultipart(contentType string, body io.Reader, l Limits) (*Multipart, error) {
+func ReadMultipart(contentType string, body io.Reader, l Limits, keep Keep) (*Multipart, error) {
 	l = l.withDefaults()
+	if keep == nil {
+		keep = keepInMemory
+	}
 	t, err := parseMedia(contentType)
 	if err != nil {
 		return nil, err
@@ -56,7 +67,7 @@ func ReadMultipart(contentType string, body io.Reader, l Limits) (*Multipart, er
 	if err := checkBoundary(t.params["boundary"]); err != nil {
 		return nil, err
 	}
-	parts, err := readParts(body, t.params["boundary"], l)
+	parts, err := readParts(body, t.params["boundary"], l, keep)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +92,7 @@ func checkBoundary(b string) error {
 	return nil
 }
 
-func readParts(body io.Reader, boundary string, l Limits) ([]*Part, error) {
+func readParts(body io.Reader, boundary string, l Limits, keep Keep) ([]*Part, error) {
 	limited := &limitedReader{r: body, left: l.MessageBytes, max: l.MessageBytes}
 	r := multipart.NewReader(limited, boundary)
 	var parts []*Part
@@ -96,7 +107,7 @@ func readParts(body io.Reader, boundary string, l Limits) ([]*Part, error) {
 		if len(parts) >= l.Parts {
 			return nil, exceeds("parts", int64(l.Parts))
 		}
-		p, err := readPart(raw)
+		p, err := readPart(raw, keep)
 		if err != nil {
 			return nil, brokenMIME(err)
 		}
@@ -115,7 +126,7 @@ func brokenMIME(err error) error {
 	return malformed("has parts that cannot be read: %v", err)
 }
 
-func readPart(raw *multipart.Part) (*Part, error) {
+func readPart(raw *multipart.Part, keep Keep) (*Part, error) {
 	size := 0
 	for k, vs := range raw.Header {
 		for _, v := range vs {
@@ -135,8 +146,25 @@ func readPart(raw *multipart.Part) (*Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Content, err = io.ReadAll(r)
+	in := &noting{r: r}
+	if p.Content, err = keep(in); err != nil && in.err == nil {
+		err = &xmlscan.Error{Class: xmlscan.Unreadable, Err: err} // the fault is not the message's
+	}
 	return p, err
+}
+
+// noting remembers how its reader failed.
+type noting struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noting) Read(b []byte) (int, error) {
+	k, err := n.r.Read(b)
+	if err != io.EOF {
+		n.err = err
+	}
+	return k, err
 }
 
 // decoded undoes a transfer encoding (RFC 2045, section 6).
@@ -206,7 +234,7 @@ func (p *Multipart) readRoot(outer media, l Limits) error {
 		}
 		version = max(v, version)
 	}
-	if p.Root, err = Read(xmlscan.Memory(p.root.Content), l); err != nil {
+	if p.Root, err = Read(p.root.Content, l); err != nil {
 		return inRoot(err)
 	}
 	if version != 0 && version != p.Root.Version {
@@ -261,7 +289,7 @@ func (p *Part) write(mw *multipart.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(p.Content)
+	_, err = io.Copy(out, io.NewSectionReader(p.Content, 0, p.Content.Size()))
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,11 @@ var (
 	attached = "Content-Type: image/png\nContent-ID: <a@b>\n\n\x00\r\n--c\xff"
 )
 
+func contentOf(t *testing.T, p *Part) string {
+	t.Helper()
+	return bytesOf(t, &Message{Source: p.Content})
+}
+
 func TestReadMultipart_FindsRootAndAttachments(t *testing.T) {
 	for name, c := range map[string]struct{ contentType, body string }{
 		"start names a later part":  {swa, mimeBody(attached, rootPart)},
@@ -75,14 +81,14 @@ func TestReadMultipart_FindsRootAndAttachments(t *testing.T) {
 		"without type, the part's":  {`multipart/related; boundary=b`, mimeBody(rootPart, attached)},
 		"start without its bracket": {`multipart/related; boundary=b; type="text/xml"; start=root`, mimeBody(attached, rootPart)},
 	} {
-		p, err := ReadMultipart(c.contentType, strings.NewReader(c.body), Limits{})
+		p, err := ReadMultipart(c.contentType, strings.NewReader(c.body), Limits{}, nil)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if bytesOf(t, p.Root) != small || p.XOP || len(p.Attachments) != 1 {
 			t.Fatalf("%s: %+v", name, p)
 		}
-		if a := p.Attachments[0]; a.ID != "a@b" || string(a.Content) != "\x00\r\n--c\xff" || a.Header.Get("Content-Type") != "image/png" {
+		if a := p.Attachments[0]; a.ID != "a@b" || contentOf(t, a) != "\x00\r\n--c\xff" || a.Header.Get("Content-Type") != "image/png" {
 			t.Errorf("%s: attachment %+v", name, a)
 		}
 	}
@@ -92,12 +98,12 @@ func TestReadMultipart_UndoesTransferEncodings(t *testing.T) {
 	p, err := ReadMultipart(swa, strings.NewReader(mimeBody(
 		"Content-Type: text/xml\nContent-ID: <root>\nContent-Transfer-Encoding: base64\n\n"+base64.StdEncoding.EncodeToString([]byte(small)),
 		"Content-Transfer-Encoding: Quoted-Printable\n\na=3Db",
-	)), Limits{})
+	)), Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytesOf(t, p.Root) != small || string(p.Attachments[0].Content) != "a=b" {
-		t.Errorf("root %s, attachment %q", bytesOf(t, p.Root), p.Attachments[0].Content)
+	if bytesOf(t, p.Root) != small || contentOf(t, p.Attachments[0]) != "a=b" {
+		t.Errorf("root %s, attachment %q", bytesOf(t, p.Root), contentOf(t, p.Attachments[0]))
 	}
 }
 
@@ -129,7 +135,7 @@ func TestReadMultipart_Refuses(t *testing.T) {
 		"two types on a part":       {swa, mimeBody("Content-Type: text/html\n"+rootPart, attached)},
 		"two ids on a part":         {swa, mimeBody("Content-ID: <x>\n"+rootPart, attached)},
 	} {
-		_, err := ReadMultipart(c.contentType, strings.NewReader(c.body), Limits{})
+		_, err := ReadMultipart(c.contentType, strings.NewReader(c.body), Limits{}, nil)
 		if e, ok := errors.AsType[*xmlscan.Error](err); !ok || e.Class != xmlscan.Malformed && e.Class != xmlscan.Encoding {
 			t.Errorf("%s: %v", name, err)
 		} else if f := Refusal(xmlscan.Memory(""), err); !f.Sender || strings.Contains(f.Reason, "line") {
@@ -149,19 +155,27 @@ func TestReadMultipart_LimitsNameThemselves(t *testing.T) {
 		"part-header-bytes": {Limits{}, mimeBody(rootPart, big)},
 		"depth":             {Limits{Limits: xmlscan.Limits{Depth: 2}}, mimeBody(rootPart)},
 	} {
-		_, err := ReadMultipart(swa, strings.NewReader(c.body), c.l)
+		_, err := ReadMultipart(swa, strings.NewReader(c.body), c.l, nil)
 		if e, ok := errors.AsType[*xmlscan.Error](err); !ok || e.Limit != name {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	whole := mimeBody(rootPart, attached)
-	if _, err := ReadMultipart(swa, strings.NewReader(whole), Limits{MessageBytes: int64(len(whole))}); err != nil {
+	if _, err := ReadMultipart(swa, strings.NewReader(whole), Limits{MessageBytes: int64(len(whole))}, nil); err != nil {
 		t.Errorf("a body of exactly the limit: %v", err)
 	}
 }
 
+func TestReadMultipart_AFailureToKeepIsNotTheMessages(t *testing.T) {
+	full := errors.New("disk full")
+	_, err := ReadMultipart(swa, strings.NewReader(mimeBody(rootPart)), Limits{}, func(io.Reader) (xmlscan.Source, error) { return nil, full })
+	if e, ok := errors.AsType[*xmlscan.Error](err); !ok || e.Class != xmlscan.Unreadable || !errors.Is(err, full) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestMultipart_WritesWhatItRead(t *testing.T) {
-	p, err := ReadMultipart(swa, strings.NewReader(mimeBody(attached, rootPart)), Limits{})
+	p, err := ReadMultipart(swa, strings.NewReader(mimeBody(attached, rootPart)), Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +188,11 @@ func TestMultipart_WritesWhatItRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := ReadMultipart(contentType, &out, Limits{})
+	q, err := ReadMultipart(contentType, &out, Limits{}, nil)
 	if err != nil {
 		t.Fatal(contentType, err)
 	}
-	if bytesOf(t, q.Root) != bytesOf(t, root) || len(q.Attachments) != 1 || !bytes.Equal(q.Attachments[0].Content, p.Attachments[0].Content) || q.Attachments[0].ID != "a@b" {
+	if bytesOf(t, q.Root) != bytesOf(t, root) || len(q.Attachments) != 1 || contentOf(t, q.Attachments[0]) != contentOf(t, p.Attachments[0]) || q.Attachments[0].ID != "a@b" {
 		t.Errorf("read back %+v", q)
 	}
 }
@@ -192,7 +206,7 @@ func include(href string) string {
 func xopMessage(t *testing.T, body string, parts ...string) *Multipart {
 	t.Helper()
 	root := "Content-Type: application/xop+xml; type=\"text/xml\"\nContent-ID: <root>\n\n" + envelope(Envelope11, `<e:Body>`+body+`</e:Body>`)
-	p, err := ReadMultipart(xop, strings.NewReader(mimeBody(append([]string{root}, parts...)...)), Limits{})
+	p, err := ReadMultipart(xop, strings.NewReader(mimeBody(append([]string{root}, parts...)...)), Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

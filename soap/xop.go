@@ -1,7 +1,6 @@
 package soap
 
 import (
-	"encoding/base64"
 	"net/url"
 	"strings"
 
@@ -81,7 +80,7 @@ func (x *xopReader) include() error {
 			return x.misplaced()
 		}
 	}
-	x.changes = append(x.changes, Change{at, base64.StdEncoding.AppendEncode(nil, p.Content)})
+	x.changes = append(x.changes, Change{Span: at, From: encoded{p.Content}})
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"gsigw/internal/gridtest"
 	"gsigw/internal/policy"
 	"gsigw/soap"
+	"gsigw/soap/xmlscan"
 	"gsigw/wssec"
 )
 
@@ -44,8 +45,8 @@ func TestMIME_AttachmentsNeedTheRoutesWord(t *testing.T) {
 	b = newBench(t, func(b *bench) {
 		b.route.UnsignedAttachments = true
 		b.service.answer = func(w http.ResponseWriter, r *http.Request, body []byte) {
-			parts, err := soap.ReadMultipart(r.Header.Get("Content-Type"), bytes.NewReader(body), soap.Limits{})
-			if err != nil || len(parts.Attachments) != 1 || string(parts.Attachments[0].Content) != "attached" {
+			parts, err := soap.ReadMultipart(r.Header.Get("Content-Type"), bytes.NewReader(body), soap.Limits{}, nil)
+			if err != nil || len(parts.Attachments) != 1 || read(t, parts.Attachments[0].Content) != "attached" {
 				t.Errorf("the service got %s: %v", body, err)
 				return
 			}
@@ -99,7 +100,7 @@ func TestMIME_AttachmentsOfAReplyNeedTheRoutesWord(t *testing.T) {
 	}
 	b = newBench(t, answer, func(b *bench) { b.route.UnsignedAttachments = true })
 	w = b.post(add11)
-	parts, err := soap.ReadMultipart(w.Header().Get("Content-Type"), w.Body, soap.Limits{})
+	parts, err := soap.ReadMultipart(w.Header().Get("Content-Type"), w.Body, soap.Limits{}, nil)
 	if err != nil || len(parts.Attachments) != 1 || w.Code != 200 {
 		t.Fatalf("answer %d %s: %v", w.Code, w.Body, err)
 	}
@@ -125,4 +126,13 @@ func TestMIME_ActionOfTheRootPartCounts(t *testing.T) {
 	kind, body := multipartOf(add12, `application/soap+xml; action="`+addAction+`"`)
 	b := newBench(t, none(policy.TransportNone), answering(200, "text/xml", add11), func(b *bench) { b.route.Actions = []string{addAction} })
 	want(t, b.post(body, "Content-Type", kind, "SOAPAction", ""), 200, "")
+}
+
+func read(t *testing.T, s xmlscan.Source) string {
+	t.Helper()
+	b, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(b)
 }

@@ -161,7 +161,7 @@ func open(contentType string, body []byte, l soap.Limits) (*parcel, error) {
 }
 
 func (p *parcel) unpack(action string, l soap.Limits) (err error) {
-	if p.parts, err = soap.ReadMultipart(p.contentType, bytes.NewReader(p.body), l); err != nil {
+	if p.parts, err = soap.ReadMultipart(p.contentType, bytes.NewReader(p.body), l, nil); err != nil {
 		return err
 	}
 	p.message = p.parts.Root
