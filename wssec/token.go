@@ -62,10 +62,7 @@ func (v *verification) signerChain(keyInfo *soap.Node) ([]*x509.Certificate, err
 	}
 	switch ref := keyInfo.Children[0]; ref.Name {
 	case soap.Name{Space: soap.WSSE, Local: "SecurityTokenReference"}:
-		if x := ref.Child(dsig, "X509Data"); x != nil && len(ref.Children) == 1 {
-			return v.x509Data(x)
-		}
-		return v.referencedToken(ref)
+		return v.referencedKey(ref)
 	case soap.Name{Space: dsig, Local: "X509Data"}:
 		return v.x509Data(ref)
 	default:
@@ -73,8 +70,25 @@ func (v *verification) signerChain(keyInfo *soap.Node) ([]*x509.Certificate, err
 	}
 }
 
+// referencedKey follows the one reference in a SecurityTokenReference.
+func (v *verification) referencedKey(str *soap.Node) ([]*x509.Certificate, error) {
+	if len(str.Children) == 1 {
+		switch n := str.Children[0]; n.Name {
+		case soap.Name{Space: dsig, Local: "X509Data"}:
+			return v.x509Data(n)
+		case soap.Name{Space: soap.WSSE, Local: "KeyIdentifier"}:
+			return v.keyIdentifier(n)
+		}
+	}
+	token, err := v.referencedToken(str)
+	if err != nil {
+		return nil, err
+	}
+	return v.decodeToken(token)
+}
+
 // referencedToken follows a direct reference to a token in this security header and nowhere else.
-func (v *verification) referencedToken(str *soap.Node) ([]*x509.Certificate, error) {
+func (v *verification) referencedToken(str *soap.Node) (*soap.Node, error) {
 	ref := str.Child(soap.WSSE, "Reference")
 	if ref == nil || len(str.Children) != 1 || len(ref.Children) > 0 {
 		return nil, malformed("the SecurityTokenReference holds no direct reference to a token")
@@ -98,7 +112,7 @@ func (v *verification) referencedToken(str *soap.Node) ([]*x509.Certificate, err
 	if want := ref.Attr("", "ValueType"); want != "" && want != token.Attr("", "ValueType") {
 		return nil, malformed("the token's ValueType is not the one that its reference names")
 	}
-	return v.decodeToken(token)
+	return token, nil
 }
 
 func (v *verification) decodeToken(token *soap.Node) ([]*x509.Certificate, error) {
@@ -132,9 +146,12 @@ func (v *verification) decodeToken(token *soap.Node) ([]*x509.Certificate, error
 
 // x509Data reads certificates that stand in KeyInfo itself, in either order of a chain.
 func (v *verification) x509Data(x *soap.Node) ([]*x509.Certificate, error) {
+	if len(x.Children) == 1 && x.Children[0].Name == (soap.Name{Space: dsig, Local: "X509IssuerSerial"}) {
+		return v.issuerSerial(x.Children[0])
+	}
 	certs := x.All(dsig, "X509Certificate")
 	if len(certs) == 0 || len(certs) != len(x.Children) {
-		return nil, malformed("X509Data must hold the signer's certificates and nothing else")
+		return nil, malformed("X509Data must hold the signer's certificates, or its issuer and serial number, and nothing else")
 	}
 	if len(certs) > v.maxCertificates() {
 		return nil, &Error{Class: ClassLimit, Msg: "X509Data exceeds the limit certificates"}
