@@ -3,6 +3,7 @@ package wssec
 import (
 	"crypto"
 	"crypto/rand"
+	"time"
 )
 
 // What the tests, which stand outside because the stand-in that they share imports this package, see of the inside.
@@ -15,4 +16,16 @@ var IsSecurity = isSecurity
 
 func SignDigest(key crypto.Signer, h crypto.Hash, digest []byte) ([]byte, error) {
 	return sign(key, rand.Reader, h, digest)
+}
+
+// Stepped tells the cache's clock what a monotonic reading would: that no time went by while it was set.
+func (r *ReplayCache) Stepped(by time.Duration) { r.clock.last = r.clock.last.Add(by) }
+
+// AppendBatch writes ids as one batch, as if they had come together.
+func (r *ReplayFile) AppendBatch(ids ...string) error {
+	var batch []replayRecord
+	for _, id := range ids {
+		batch = append(batch, replayRecord{r.log.hash.of(id), 1 << 31})
+	}
+	return r.log.append(batch)
 }

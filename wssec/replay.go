@@ -112,5 +112,5 @@ func (c *replayClock) read() replayTime {
 // seconds is a time in whole seconds since 1970, down; it stops in the year 2106.
 func seconds(t time.Time) uint32 { return uint32(min(max(t.Unix(), 0), math.MaxUint32)) }
 
-// secondsUp is seconds, up: an id is rather held too long.
-func secondsUp(t time.Time) uint32 { return seconds(t.Add(time.Second - 1)) }
+// wholeSecond is when an id need not be held any more, up: rather too long. It is never 0.
+func wholeSecond(until time.Time) uint32 { return max(1, seconds(until.Add(time.Second-1))) }

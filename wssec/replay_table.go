@@ -1,12 +1,11 @@
 package wssec
 
 import (
+	"encoding/binary"
 	"math/bits"
 	"slices"
 	"time"
 	"unsafe"
-
-	"encoding/binary"
 )
 
 // replayTable is a set of ids with the times until which they must be held. Go's maps never shrink and take four times
@@ -46,12 +45,7 @@ func newReplayTable(entries int) replayTable {
 
 // remember is Replay.Seen.
 func (t *replayTable) remember(key hashedID, until time.Time, now replayTime) error {
-	if t.page(key).has(key) {
-		return ErrReplay
-	}
-	last := max(secondsUp(until), 1)
-	if until.Before(now.at) || t.forgotten.has(last) {
-		// It could have been seen and forgotten, or would be forgotten at once and could come again.
+	if t.wasSeen(key, until, now) {
 		return ErrReplay
 	}
 	if t.count >= t.sweepAt {
@@ -60,10 +54,18 @@ func (t *replayTable) remember(key hashedID, until time.Time, now replayTime) er
 	if t.count >= t.entries {
 		return ErrReplayFull
 	}
+	last := wholeSecond(until)
 	t.longest = max(t.longest, last-min(now.wall, last))
 	t.put(key, last, now)
 	return nil
 }
+
+// wasSeen reports also what could have been seen and forgotten, or would be forgotten at once and could come again.
+func (t *replayTable) wasSeen(key hashedID, until time.Time, now replayTime) bool {
+	return t.has(key) || until.Before(now.at) || t.forgotten.has(wholeSecond(until))
+}
+
+func (t *replayTable) has(key hashedID) bool { return t.page(key).has(key) }
 
 // put adds an id that is not there.
 func (t *replayTable) put(key hashedID, until uint32, now replayTime) {
