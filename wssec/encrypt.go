@@ -1,18 +1,303 @@
 package wssec
 
 import (
+	"bytes"
+	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
 
+	"gsigw/gsi"
 	"gsigw/soap"
+	"gsigw/soap/xmlscan"
 	"gsigw/wssec/xmlenc"
 )
 
-// Encryption hides a message from everybody but one receiver: the content of Body, and what else is named.
+// Encryption hides a message from everybody but one receiver: the content of Body, and what else is named. The content
+// lies in memory while it is encrypted.
+//
+// A header block is hidden as a whole, in an EncryptedHeader (WS-Security 1.1, section 9.3) and not in a bare
+// EncryptedData: it keeps on the outside who must understand it. What is hidden declares all namespaces in scope itself,
+// as GT4's does, since its receiver may read it anywhere.
 type Encryption struct {
 	To           *x509.Certificate // with an RSA key; who it belongs to is for the caller to make sure of
 	Cipher       xmlenc.Cipher
 	KeyTransport xmlenc.KeyTransport
 	KeyReference KeyReference // how the encrypted key names To [IssuerSerial]
-	Headers      []soap.Name  // header blocks that are hidden as whole elements
+	Headers      []soap.Name  // header blocks for the last receiver that are hidden as whole elements
 	Signature    bool         // where the signature comes first, hide it too
+}
+
+// ErrNoEncryptionKey means that a message cannot be encrypted for its receiver.
+var ErrNoEncryptionKey = errors.New("wssec: the certificate to encrypt to has no RSA key; encrypt-to takes the service's RSA certificate")
+
+// hiding makes one encrypted message.
+type hiding struct {
+	*Encryption
+	m       *soap.Message
+	gt4     bool // IssuerSerial in the form of GT4
+	key     []byte
+	ids     []string
+	changes []soap.Change
+}
+
+func (e *Encryption) start(m *soap.Message) (*hiding, error) {
+	if e.To == nil {
+		return nil, ErrNoEncryptionKey
+	}
+	if _, ok := e.To.PublicKey.(*rsa.PublicKey); !ok {
+		return nil, ErrNoEncryptionKey
+	}
+	return &hiding{Encryption: e, m: m, key: e.Cipher.NewKey()}, nil
+}
+
+// beforeSigning gives the message with its content hidden, and what goes into the security header behind the signature:
+// the encrypted key. Header blocks in drop are left alone.
+func (e *Encryption) beforeSigning(m *soap.Message, drop []soap.Name, gt4 bool) (hidden *soap.Message, key []byte, err error) {
+	h, err := e.start(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	h.gt4 = gt4
+	if err := h.content(drop); err != nil {
+		return nil, nil, err
+	}
+	edit, err := m.Edit(h.changes...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if hidden, err = soap.Read(edit, m.Limits()); err != nil {
+		return nil, nil, err
+	}
+	hidden.SOAPAction = m.SOAPAction
+	key, err = h.encryptedKey()
+	return hidden, key, err
+}
+
+// afterSigning hides the content of a message that we signed, and the signature where that is wanted. The encrypted key
+// goes in front of the signature: who reads the header decrypts before he verifies.
+func (e *Encryption) afterSigning(signed xmlscan.Source, l soap.Limits) (*soap.Edit, error) {
+	m, err := soap.Read(signed, l)
+	if err != nil {
+		return nil, err
+	}
+	h, err := e.start(m)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.content(nil); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(m.Blocks, func(b *soap.Block) bool { return isSecurity(b) && b.ForUltimate() })
+	if i < 0 {
+		return nil, errors.New("wssec: the message to encrypt is not signed")
+	}
+	security, err := m.Tree(&m.Blocks[i].Element)
+	if err != nil {
+		return nil, err
+	}
+	if s := security.Child(dsig, "Signature"); s != nil && e.Signature {
+		if err := h.element(&s.Element, func(data []byte) []byte { return data }); err != nil {
+			return nil, err
+		}
+	}
+	key, err := h.encryptedKey()
+	if err != nil {
+		return nil, err
+	}
+	return m.Edit(append(h.changes, soap.Insert(security.TagEnd, key))...)
+}
+
+// content hides the content of Body, and the header blocks that are named.
+func (h *hiding) content(drop []soap.Name) error {
+	for _, b := range h.m.Blocks {
+		if !slices.Contains(h.Headers, b.Name) || slices.Contains(drop, b.Name) || !b.ForUltimate() || isSecurity(b) {
+			continue
+		}
+		if err := h.element(&b.Element, func(data []byte) []byte { return h.encryptedHeader(b, data) }); err != nil {
+			return err
+		}
+	}
+	text, err := selfContained(h.m, &h.m.Body, 2)
+	if err != nil {
+		return err
+	}
+	data, err := h.encrypt(xmlenc.TypeContent, text)
+	if err != nil {
+		return err
+	}
+	h.changes = append(h.changes, putContent(&h.m.Body, data))
+	return nil
+}
+
+// putContent replaces what stands between an element's tags.
+func putContent(e *soap.Element, content []byte) soap.Change {
+	if !e.Empty {
+		return soap.Change{Span: e.Inner(), With: content}
+	}
+	name := e.Name.Local
+	if e.Prefix != "" {
+		name = e.Prefix + ":" + name
+	}
+	return soap.Change{Span: xmlscan.Span{Start: e.TagEnd - 2, End: e.TagEnd}, With: fmt.Appendf(nil, ">%s</%s>", content, name)}
+}
+
+func (h *hiding) element(e *soap.Element, wrap func(data []byte) []byte) error {
+	text, err := selfContained(h.m, e, 1)
+	if err != nil {
+		return err
+	}
+	data, err := h.encrypt(xmlenc.TypeElement, text)
+	if err != nil {
+		return err
+	}
+	h.changes = append(h.changes, soap.Change{Span: e.Span, With: wrap(data)})
+	return nil
+}
+
+func (h *hiding) encrypt(typ string, text []byte) ([]byte, error) {
+	value, err := h.Cipher.Encrypt(h.key, text)
+	if err != nil {
+		return nil, err
+	}
+	id := newID(h.m, "EncDataId-")
+	h.ids = append(h.ids, id)
+	return xmlenc.AppendData(nil, id, typ, h.Cipher, value), nil
+}
+
+var encryptedHeaderName = soap.Name{Space: wsse11, Local: "EncryptedHeader"}
+
+func (h *hiding) encryptedHeader(b *soap.Block, data []byte) []byte {
+	var attrs bytes.Buffer
+	fmt.Fprintf(&attrs, ` xmlns:soapenv="%s"`, h.m.Version.Space())
+	if b.MustUnderstand {
+		attrs.WriteString(` soapenv:mustUnderstand="1"`)
+	}
+	if b.Role != "" {
+		role := "actor"
+		if h.m.Version == soap.V12 {
+			role = "role"
+		}
+		fmt.Fprintf(&attrs, ` soapenv:%s="%s"`, role, b.Role) // one of the three that are for everybody
+	}
+	return fmt.Appendf(nil, `<wsse11:EncryptedHeader xmlns:wsse11="%s"%s>%s</wsse11:EncryptedHeader>`, wsse11, attrs.Bytes(), data)
+}
+
+// encryptedKey writes the EncryptedKey, behind the token that it refers to where there is one.
+func (h *hiding) encryptedKey() ([]byte, error) {
+	wrapped, err := h.KeyTransport.Wrap(h.To.PublicKey.(*rsa.PublicKey), h.key)
+	if err != nil {
+		return nil, err
+	}
+	token, reference, err := h.recipient()
+	if err != nil {
+		return nil, err
+	}
+	keyInfo := fmt.Sprintf(`<wsse:SecurityTokenReference xmlns:wsse="%s">%s</wsse:SecurityTokenReference>`, soap.WSSE, reference)
+	return xmlenc.AppendKey(token, h.KeyTransport, keyInfo, wrapped, h.ids), nil
+}
+
+// recipient writes what names the certificate.
+func (h *hiding) recipient() (token, reference []byte, err error) {
+	switch {
+	case h.KeyReference == BinarySecurityToken:
+		id := newID(h.m, "EncCertId-")
+		token = fmt.Appendf(nil, `<wsse:BinarySecurityToken xmlns:wsse="%s" xmlns:wsu="%s" EncodingType="%s" ValueType="%s" wsu:Id="%s">%s</wsse:BinarySecurityToken>`,
+			soap.WSSE, soap.WSU, base64Binary, typeX509v3, id, base64.StdEncoding.EncodeToString(h.To.Raw))
+		return token, fmt.Appendf(nil, `<wsse:Reference URI="#%s" ValueType="%s"></wsse:Reference>`, id, typeX509v3), nil
+	case h.KeyReference != ReferenceDefault && h.KeyReference != IssuerSerial:
+		reference, err = h.KeyReference.name(h.To)
+	case h.gt4:
+		reference, err = gt4IssuerSerial(h.To)
+	default:
+		reference, err = nameIssuerSerial(h.To)
+	}
+	return nil, reference, err
+}
+
+// gt4IssuerSerial writes the reference as GT4 does: without X509Data, and the name in the certificate's own order
+// (facts/gt4-wire.md).
+func gt4IssuerSerial(c *x509.Certificate) ([]byte, error) {
+	issuer, err := gsi.ParseName(c.RawIssuer)
+	if err != nil {
+		return nil, fmt.Errorf("wssec: the certificate's issuer: %w", err)
+	}
+	slices.Reverse(issuer)
+	var text strings.Builder
+	xml.EscapeText(&text, []byte(issuer.RFC2253())) // a Builder does not fail
+	return fmt.Appendf(nil, `<ds:X509IssuerSerial><ds:X509IssuerName>%s</ds:X509IssuerName><ds:X509SerialNumber>%d</ds:X509SerialNumber></ds:X509IssuerSerial>`,
+		text.String(), c.SerialNumber), nil
+}
+
+// selfContained gives an element (depth 1) or its content (depth 2) with every namespace that is in scope declared on the
+// topmost elements.
+func selfContained(m *soap.Message, e *soap.Element, depth int) ([]byte, error) {
+	span := e.Span
+	if depth == 2 {
+		span = e.Inner()
+	}
+	var out bytes.Buffer
+	scope, at, s := e.Scope, span.Start, m.Scan(e)
+	for {
+		kind, err := s.Next()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case kind == xmlscan.EOF:
+			err := copySpan(&out, m, xmlscan.Span{Start: at, End: max(at, span.End)})
+			return out.Bytes(), err
+		case kind == xmlscan.StartElement && s.Depth() == depth:
+			if err := copySpan(&out, m, xmlscan.Span{Start: at, End: s.NameEnd}); err != nil {
+				return nil, err
+			}
+			at = s.NameEnd
+			declareScope(&out, scope, s)
+		case kind == xmlscan.StartElement && s.Depth() == 1:
+			scope = s.ScopeIn(e.Scope)
+		}
+	}
+}
+
+func copySpan(w io.Writer, m *soap.Message, s xmlscan.Span) error {
+	_, err := io.Copy(w, io.NewSectionReader(m, s.Start, s.Len()))
+	return err
+}
+
+// declareScope writes the declarations of a scope that the element just started does not make itself.
+func declareScope(out *bytes.Buffer, scope *xmlscan.Scope, s *xmlscan.Scanner) {
+	for _, b := range inForce(scope) {
+		own := slices.ContainsFunc(s.Decls, func(d xmlscan.Decl) bool { return string(d.Prefix) == b.Prefix })
+		if !own {
+			writeDeclaration(out, b)
+		}
+	}
+}
+
+func writeDeclaration(out *bytes.Buffer, b xmlscan.Binding) {
+	if out.WriteString(" xmlns"); b.Prefix != "" {
+		out.WriteString(":" + b.Prefix)
+	}
+	out.WriteString(`="`)
+	xml.EscapeText(out, []byte(b.Space)) // a Buffer does not fail
+	out.WriteByte('"')
+}
+
+// inForce are the bindings of a scope that nothing in it hides or takes back.
+func inForce(scope *xmlscan.Scope) (out []xmlscan.Binding) {
+	if scope == nil {
+		return nil
+	}
+	for i, b := range scope.Bindings {
+		hidden := slices.ContainsFunc(scope.Bindings[i+1:], func(c xmlscan.Binding) bool { return c.Prefix == b.Prefix })
+		if !hidden && b.Space != "" {
+			out = append(out, b)
+		}
+	}
+	return out
 }

@@ -102,8 +102,8 @@ var digests = map[string]crypto.Hash{
 }
 
 var mgfs = map[string]crypto.Hash{
-	uriMGFSHA1:            crypto.SHA1,
-	uriMGF256:             crypto.SHA256,
+	uriMGFSHA1:             crypto.SHA1,
+	uriMGF256:              crypto.SHA256,
 	Space11 + "mgf1sha384": crypto.SHA384,
 	Space11 + "mgf1sha512": crypto.SHA512,
 }
