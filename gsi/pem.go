@@ -37,6 +37,16 @@ func ParsePEMWith(data []byte, passphrase func() ([]byte, error)) (*Credential, 
 	return assemble(certs, key)
 }
 
+// ParseKeyWith reads the one private key of a PEM file, whatever certificates are with it; the passphrase is asked for
+// as by [ParsePEMWith].
+func ParseKeyWith(data []byte, passphrase func() ([]byte, error)) (crypto.Signer, error) {
+	blocks, err := pemBlocks(data)
+	if err != nil {
+		return nil, err
+	}
+	return keyOf(blocks, passphrase)
+}
+
 // ParseCertificates reads the certificates of PEM blocks, and leaves keys alone.
 func ParseCertificates(data []byte) ([]*x509.Certificate, error) {
 	blocks, err := pemBlocks(data)

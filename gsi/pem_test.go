@@ -1,6 +1,9 @@
 package gsi
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -130,5 +133,35 @@ func TestPairFile_NamesTheFileThatIsBroken(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), test.word) || strings.Count(err.Error(), "gsi:") != 1 {
 			t.Errorf("got %v, want %q", err, test.word)
 		}
+	}
+}
+
+func TestParseKeyWith_ReadsAKeyAloneAndAsksForThePassphrase(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked, err := MarshalEncryptedKey(key, []byte("open sesame"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := MarshalKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range [][]byte{plain, locked} {
+		got, err := ParseKeyWith(text, func() ([]byte, error) { return []byte("open sesame"), nil })
+		if err != nil || !key.PublicKey.Equal(got.Public()) {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if _, err := ParseKeyWith(locked, nil); !errors.Is(err, ErrEncryptedKey) {
+		t.Error(err)
+	}
+	if _, err := ParseKeyWith(locked, func() ([]byte, error) { return []byte("wrong"), nil }); !errors.Is(err, ErrPassphrase) {
+		t.Error(err)
+	}
+	if _, err := ParseKeyWith(append(plain, plain...), nil); err == nil {
+		t.Error("which of two keys is meant cannot be known")
 	}
 }

@@ -18,6 +18,8 @@ import (
 type verifyFlags struct {
 	trust, relatesTo, peer  string
 	decryptKey, replayState string
+	certificates            string
+	pass                    passphrases
 	at                      timeFlag
 	role, form              choice
 	require                 []string
@@ -35,8 +37,9 @@ func verifyCommand() *cobra.Command {
 		Short: "Verify a signed SOAP message and print what was signed",
 		Long: `Verifies the signed SOAP message on standard input: signature, digests, the signer's certificate chain, timestamp,
 and that everything is signed that must be. It prints what was signed and nothing else: the signed headers and Body as
-they were digested, in an envelope; or Body alone, or its text. A Body that is still encrypted is printed as such, the
-element with its ciphertext, where its text is asked for.
+they were digested, in an envelope; or Body alone, or its text. With --decrypt-key what was
+encrypted is opened first, and printed as it was before; a Body that stays encrypted is printed as such, the element
+with its ciphertext, where its text is asked for.
 Content that depends on unsigned namespace declarations is refused in a reply; in a request what looks like a name in
 text is printed as text. A message that is refused gives one line on stderr, reason=CLASS: words, and exit code 1; CLASS
 is one of digest, signature, untrusted, identity, expired, replay, relates-to, unsigned-part, wrapped, malformed, algorithm,
@@ -46,6 +49,7 @@ Without --peer every trusted signer will do. A reply's RelatesTo must be signed,
 with what. Whether the message was seen before is not checked.`,
 		Example: `  gsigw verify --trust /etc/grid-security/certificates < request.xml
   gsigw verify --trust certificates --role reply --relates-to uuid:7d51... --peer '/O=Grid/CN=host/grid.example.org' < reply.xml
+  gsigw verify --trust certificates --role reply --decrypt-key proxy.pem --print body < reply.xml
   gsigw verify --trust certificates --at 2026-11-21T18:49:52Z --print text --require body,timestamp,to < capture.xml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -66,7 +70,9 @@ func (f *verifyFlags) flags(c *cobra.Command) {
 	fs.Var(&f.role, "role", "what the message is: a reply must relate to its request")
 	fs.StringVar(&f.relatesTo, "relates-to", "", "the MessageID that the reply must answer")
 	fs.StringVar(&f.peer, "peer", "", "the one subject that may have signed, /C=../CN=..; a proxy signs for its owner")
-	fs.StringVar(&f.decryptKey, "decrypt-key", "", "comes with a later release")
+	fs.StringVar(&f.decryptKey, "decrypt-key", "", "PEM `FILE` with the RSA key that opens what is encrypted, with its certificates or alone")
+	fs.StringVar(&f.certificates, "certificates", "", "PEM `FILE` of certificates that the message may name without carrying them")
+	f.pass.flag(c)
 	fs.StringVar(&f.replayState, "replay-state", "", "comes with a later release")
 	fs.StringSliceVar(&f.require, "require", nil, "parts that must be there and signed besides those that always must: body, timestamp, to, action, from, message-id, reply-to, fault-to, relates-to, or {namespace}local")
 	fs.Var(&f.form, "print", "what to print")
@@ -77,8 +83,6 @@ func (f *verifyFlags) flags(c *cobra.Command) {
 
 func (f *verifyFlags) check() error {
 	switch {
-	case f.decryptKey != "":
-		return usagef("--decrypt-key comes with a later release: decryption comes with the issue on message security")
 	case f.replayState != "":
 		return usagef("--replay-state comes with a later release: it comes with the issue on message security")
 	case f.relatesTo != "" && f.role.word != "reply":
@@ -96,6 +100,14 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	if err != nil {
 		return err
 	}
+	decrypt, err := f.decryption() // its passphrase may be the first line of standard input
+	if err != nil {
+		return err
+	}
+	named, err := f.named()
+	if err != nil {
+		return err
+	}
 	src, err := stdin(c)
 	if err != nil {
 		return err
@@ -109,7 +121,7 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	}
 	v := &wssec.Verifier{Trust: store, Now: f.at.now, Algorithms: wssec.Algorithms{
 		SHA1: true, MD5: f.legacy.md5, MinRSABits: f.legacy.bits,
-	}}
+	}, Decrypt: decrypt, Certificates: named}
 	verified, err := v.Verify(c.Context(), m, expect)
 	if err != nil {
 		return err
