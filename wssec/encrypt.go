@@ -2,6 +2,7 @@ package wssec
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
@@ -300,4 +301,19 @@ func inForce(scope *xmlscan.Scope) (out []xmlscan.Binding) {
 		}
 	}
 	return out
+}
+
+// ofReplies is the verifier of the replies to a message that we encrypted: they come encrypted to the key that signed it,
+// and may use the weak algorithms that the message used.
+func (e *Encryption) ofReplies(v *Verifier, c *gsi.Credential) (*Verifier, error) {
+	key, ok := c.Key.(crypto.Decrypter)
+	if _, isRSA := c.Key.Public().(*rsa.PublicKey); !ok || !isRSA {
+		return nil, errors.New("wssec: the credential's key cannot decrypt the reply: privacy needs a credential with an RSA key")
+	}
+	if v == nil {
+		return nil, nil
+	}
+	own := *v
+	own.Decrypt = &Decryption{Key: key, Certificates: []*x509.Certificate{c.Leaf()}, CBC: e.Cipher.CBC(), RSA15: e.KeyTransport == xmlenc.RSA15}
+	return &own, nil
 }

@@ -43,15 +43,25 @@ func (p *GSIMessage) Secure(_ context.Context, m *soap.Message, c *gsi.Credentia
 	if err := refuse(m, c, now, p.Unanswered); err != nil {
 		return nil, nil, err
 	}
-	s := &signing{m: m, key: c.Key, digest: p.Digest, drop: p.DropHeaders}
-	edit, err := p.sign(s, c, now)
+	hidden, encrypted, verifier := m, []byte(nil), p.Verifier
+	if p.Privacy != nil {
+		var err error
+		if hidden, encrypted, err = p.Privacy.beforeSigning(m, p.DropHeaders, true); err != nil {
+			return nil, nil, err
+		}
+		if verifier, err = p.Privacy.ofReplies(verifier, c); err != nil {
+			return nil, nil, err
+		}
+	}
+	s := &signing{m: hidden, key: c.Key, digest: p.Digest, drop: p.DropHeaders}
+	edit, err := p.sign(s, c, now, encrypted)
 	if err != nil {
 		return nil, nil, err
 	}
-	return edit, &pendingReply{verifier: p.Verifier, messageID: m.Addressing.MessageID}, nil
+	return edit, &pendingReply{verifier: verifier, messageID: m.Addressing.MessageID}, nil
 }
 
-func (p *GSIMessage) sign(s *signing, c *gsi.Credential, now time.Time) (*soap.Edit, error) {
+func (p *GSIMessage) sign(s *signing, c *gsi.Credential, now time.Time, encryptedKey []byte) (*soap.Edit, error) {
 	valueType, der, err := p.Token.encode(c)
 	if err != nil {
 		return nil, err
@@ -72,18 +82,19 @@ func (p *GSIMessage) sign(s *signing, c *gsi.Credential, now time.Time) (*soap.E
 	if err != nil {
 		return nil, err
 	}
-	return s.m.Edit(append(s.changes, s.m.PutHeaders(p.header(s, tokenID, valueType, der, signature, timestamp)))...)
+	return s.m.Edit(append(s.changes, s.m.PutHeaders(p.header(s, tokenID, valueType, der, signature, timestamp, encryptedKey)))...)
 }
 
 // header writes the security header (WS-Security 1.0, section 5).
-func (p *GSIMessage) header(s *signing, tokenID, valueType string, token, signature, timestamp []byte) []byte {
+func (p *GSIMessage) header(s *signing, tokenID, valueType string, token, signature, timestamp, encryptedKey []byte) []byte {
 	var b bytes.Buffer
-	b.Grow(len(token)*4/3 + len(signature) + len(timestamp) + 1<<10)
+	b.Grow(len(token)*4/3 + len(signature) + len(timestamp) + len(encryptedKey) + 1<<10)
 	fmt.Fprintf(&b, `<wsse:Security xmlns:wsse="%s" xmlns:soapenv="%s" soapenv:mustUnderstand="1">`, soap.WSSE, s.m.Version.Space())
 	fmt.Fprintf(&b, `<wsse:BinarySecurityToken xmlns:wsu="%s" EncodingType="%s" ValueType="%s" wsu:Id="%s">%s</wsse:BinarySecurityToken>`,
 		soap.WSU, base64Binary, valueType, tokenID, base64.StdEncoding.EncodeToString(token))
 	b.Write(signature)
 	b.Write(timestamp)
+	b.Write(encryptedKey)
 	b.WriteString(`</wsse:Security>`)
 	return b.Bytes()
 }
