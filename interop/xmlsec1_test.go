@@ -43,12 +43,12 @@ func xmlsec1(t testing.TB, command, message string, options ...string) (output, 
 
 // xmlsec1Verify fails unless xmlsec1 finds the signature good under the first certificate of the credential file, with
 // that many references.
-func xmlsec1Verify(t testing.TB, message, credential string, references int) error {
+func xmlsec1Verify(t testing.TB, message, credential string, references int, more ...string) error {
 	t.Helper()
 	leaf, _ := pem.Decode(readFile(t, credential))
 	cert := filepath.Join(t.TempDir(), "leaf.pem")
 	writeFile(t, cert, string(pem.EncodeToMemory(leaf)))
-	_, report, err := xmlsec1(t, "--verify", message, "--print-debug", "--pubkey-cert-pem", cert)
+	_, report, err := xmlsec1(t, "--verify", message, append(more, "--print-debug", "--pubkey-cert-pem", cert)...)
 	if err != nil {
 		return err
 	}
