@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -140,35 +139,6 @@ func (f explainFlags) callerOf(cfg *config.Config) (string, error) {
 	return "", usagef("give --caller: the config knows %s", strings.Join(names, ", "))
 }
 
-// outcome is what would be done with an allowed call.
-type outcome struct {
-	Upstream   string `json:"upstream"`
-	Message    string `json:"message,omitempty"`
-	Transport  string `json:"transport"`
-	Digest     string `json:"digest,omitempty"`
-	Token      string `json:"token,omitempty"`
-	Addressing string `json:"addressing,omitempty"`
-	Credential string `json:"credential,omitempty"`
-}
-
-func outcomeOf(r *policy.Route, call policy.Call, cfg *config.Config) outcome {
-	o := outcome{Upstream: r.Upstream(call).String(), Transport: r.Transport.String()}
-	isMessage := call.Method != http.MethodGet
-	if isMessage {
-		o.Message, o.Addressing = r.Message.String(), r.Addressing.String()
-	}
-	if isMessage && r.Message != policy.MessageNone {
-		o.Digest, o.Token = r.Digest.String(), r.Token.String()
-	}
-	if isMessage && r.Secured() || r.Transport == policy.TransportGSI {
-		o.Credential = r.CredentialName
-		if o.Credential == "" {
-			o.Credential = cfg.Callers[call.Caller].Credential
-		}
-	}
-	return o
-}
-
 func explanationFacts(e policy.Explanation, call policy.Call, cfg *config.Config) any {
 	facts := struct {
 		Allow   bool          `json:"allow"`
@@ -195,11 +165,7 @@ func printExplanation(c *cobra.Command, e policy.Explanation, call policy.Call, 
 	if !e.Allow {
 		return nil
 	}
-	o := outcomeOf(e.Route, call, cfg)
-	for _, line := range [][2]string{
-		{"caller", call.Caller}, {"goes to", o.Upstream}, {"message", o.Message}, {"transport", o.Transport},
-		{"digest", o.Digest}, {"token", o.Token}, {"addressing", o.Addressing}, {"credential", o.Credential},
-	} {
+	for _, line := range outcomeOf(e.Route, call, cfg).lines(call) {
 		if line[1] != "" {
 			fmt.Fprintf(w, "    %-12s%s\n", line[0], line[1])
 		}
