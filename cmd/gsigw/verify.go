@@ -46,7 +46,12 @@ is one of digest, signature, untrusted, identity, expired, replay, relates-to, u
 duplicate-id, dtd, limit, no-security, decrypt.
 
 Without --peer every trusted signer will do. A reply's RelatesTo must be signed, and is compared where --relates-to says
-with what. Whether the message was seen before is not checked.`,
+with what.
+
+With --replay-state a message passes once: the next one with its MessageID, or without one the same message, is refused
+with reason=replay. Only what is good otherwise is remembered, in DIR (mode 0700), for as long as its time allows it;
+calls may share DIR. Calls with --at forget nothing there. Without the flag, whether the message was seen before is not
+checked.`,
 		Example: `  gsigw verify --trust /etc/grid-security/certificates < request.xml
   gsigw verify --trust certificates --role reply --relates-to uuid:7d51... --peer '/O=Grid/CN=host/grid.example.org' < reply.xml
   gsigw verify --trust certificates --role reply --decrypt-key proxy.pem --print body < reply.xml
@@ -73,7 +78,7 @@ func (f *verifyFlags) flags(c *cobra.Command) {
 	fs.StringVar(&f.decryptKey, "decrypt-key", "", "PEM `FILE` with the RSA key that opens what is encrypted, with its certificates or alone")
 	fs.StringVar(&f.certificates, "certificates", "", "PEM `FILE` of certificates that the message may name without carrying them")
 	f.pass.flag(c)
-	fs.StringVar(&f.replayState, "replay-state", "", "comes with a later release")
+	fs.StringVar(&f.replayState, "replay-state", "", "refuse what was seen before: `DIR` holds the memory of it, and is made where it is missing")
 	fs.StringSliceVar(&f.require, "require", nil, "parts that must be there and signed besides those that always must: body, timestamp, to, action, from, message-id, reply-to, fault-to, relates-to, or {namespace}local")
 	fs.Var(&f.form, "print", "what to print")
 	fs.BoolVar(&f.asJSON, "json", false, "print JSON: who signed what and when")
@@ -83,8 +88,6 @@ func (f *verifyFlags) flags(c *cobra.Command) {
 
 func (f *verifyFlags) check() error {
 	switch {
-	case f.replayState != "":
-		return usagef("--replay-state comes with a later release: it comes with the issue on message security")
 	case f.relatesTo != "" && f.role.word != "reply":
 		return usagef("--relates-to is for replies: add --role reply")
 	}
@@ -108,6 +111,11 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	if err != nil {
 		return err
 	}
+	replays, err := f.openReplayState()
+	if err != nil {
+		return err
+	}
+	defer replays.close()
 	src, err := stdin(c)
 	if err != nil {
 		return err
@@ -119,7 +127,7 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	if expect.Require, err = required(f.require, m); err != nil {
 		return err
 	}
-	v := &wssec.Verifier{Trust: store, Now: f.at.now, Algorithms: wssec.Algorithms{
+	v := &wssec.Verifier{Trust: store, Now: f.at.now, Replay: replays, Algorithms: wssec.Algorithms{
 		SHA1: true, MD5: f.legacy.md5, MinRSABits: f.legacy.bits,
 	}, Decrypt: decrypt, Certificates: named}
 	verified, err := v.Verify(c.Context(), m, expect)
@@ -132,6 +140,9 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	}
 	encrypted, err := isEncrypted(verified)
 	if err != nil {
+		return err
+	}
+	if err := replays.remember(c.Context()); err != nil {
 		return err
 	}
 	if f.asJSON {
