@@ -25,6 +25,7 @@ type signature struct {
 type reference struct {
 	id        string
 	method    c14n.Method
+	token     bool // what is digested is the token that the element, a SecurityTokenReference, names
 	algorithm string
 	digest    []byte
 }
@@ -141,7 +142,7 @@ func (v *verification) parseReference(n *soap.Node) (r reference, err error) {
 		if err := expectChildren(rest[0], "Transform"); err != nil {
 			return r, &Error{Class: ClassAlgorithm, Msg: fmt.Sprintf("the reference #%.80s has other than one transform", r.id)}
 		}
-		if r.method, err = canonicalisation(rest[0].Children[0]); err != nil {
+		if r.method, err = r.readTransform(rest[0].Children[0]); err != nil {
 			return r, err
 		}
 		if rest[0].Name != (soap.Name{Space: dsig, Local: "Transforms"}) {
@@ -166,6 +167,13 @@ func (v *verification) parseReference(n *soap.Node) (r reference, err error) {
 	return r, nil
 }
 
+func (r *reference) readTransform(n *soap.Node) (c14n.Method, error) {
+	if r.token = n.Attr("", "Algorithm") == strTransform; r.token {
+		return strParameters(n)
+	}
+	return canonicalisation(n)
+}
+
 // checkSignature checks the value over SignedInfo, canonicalised from the bytes that were parsed.
 func (v *verification) checkSignature(sig *signature, signer *x509.Certificate) error {
 	if err := v.Algorithms.checkKey(signer.PublicKey); err != nil {
@@ -186,6 +194,12 @@ func (v *verification) checkSignature(sig *signature, signer *x509.Certificate) 
 // Timestamp, the token or a SignatureConfirmation of this security header.
 func (v *verification) checkReferences(sig *signature) error {
 	for _, r := range sig.references {
+		if r.token {
+			if err := v.checkDereferenced(sig, r); err != nil {
+				return err
+			}
+			continue
+		}
 		e := v.position(r.id)
 		switch n := v.m.CountID(r.id); {
 		case n > 1:
