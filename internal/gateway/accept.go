@@ -1,10 +1,10 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"strings"
@@ -47,7 +47,7 @@ func (x *exchange) accept(ctx context.Context, r *received, pending wssec.Pendin
 	if err := checkStatus(r); err != nil {
 		return nil, err
 	}
-	reply, err := open(r.Header.Get("Content-Type"), r.body, x.Limits.Message)
+	reply, err := x.parcel(r.Header.Get("Content-Type"), r.body)
 	if err != nil {
 		return nil, &unverified{wssec.ReadError(err)}
 	}
@@ -77,7 +77,7 @@ func (x *exchange) verified(r *received, reply *parcel, v *wssec.Verified) (*ans
 	if v.Signer != nil {
 		x.facts.peer = v.Signer.DN
 	}
-	body, err := v.Message(x.route.KeepNamespaces)
+	body, err := v.Rebuild(x.route.KeepNamespaces)
 	if err != nil {
 		return nil, &unverified{err}
 	}
@@ -87,7 +87,7 @@ func (x *exchange) verified(r *received, reply *parcel, v *wssec.Verified) (*ans
 		a.status, x.facts.result = http.StatusInternalServerError, resultFault
 	}
 	if reply.hasAttachments() {
-		return a, a.attach(reply)
+		return a, x.attach(a, reply)
 	}
 	return a, nil
 }
@@ -95,7 +95,7 @@ func (x *exchange) verified(r *received, reply *parcel, v *wssec.Verified) (*ans
 // acceptFault passes an unsigned fault on where TLS says whose it is.
 func (x *exchange) acceptFault(r *received, m *soap.Message) (*answer, error) {
 	if !x.authenticated(r.Peer) {
-		return nil, &unsignedFault{beginning([]byte(m.FaultText()))}
+		return nil, &unsignedFault{beginning(text([]byte(m.FaultText())))}
 	}
 	x.facts.result = resultFault
 	return x.asReceived(r), nil
@@ -118,12 +118,12 @@ func (x *exchange) passAuthenticated(r *received) (*answer, error) {
 // It must be a SOAP message all the same.
 func (x *exchange) pass(r *received) (*answer, error) {
 	if isEmpty(r) {
-		return &answer{status: r.Status, header: x.replyHeader(r.Header)}, nil
+		return &answer{status: r.Status, header: x.replyHeader(r.Header), body: text(nil)}, nil
 	}
 	if err := checkStatus(r); err != nil {
 		return nil, err
 	}
-	reply, err := open(r.Header.Get("Content-Type"), r.body, x.Limits.Message)
+	reply, err := x.parcel(r.Header.Get("Content-Type"), r.body)
 	if e, ok := errors.AsType[*xmlscan.Error](err); ok {
 		return nil, &badAnswer{reason: "the service's reply " + e.Msg}
 	}
@@ -137,14 +137,14 @@ func (x *exchange) pass(r *received) (*answer, error) {
 }
 
 func (x *exchange) asReceived(r *received) *answer {
-	a := &answer{status: r.Status, header: x.replyHeader(r.Header), body: r.body}
+	a := &answer{status: r.Status, header: x.replyHeader(r.Header), body: stored{r.body}}
 	a.header.Set("Content-Type", r.Header.Get("Content-Type"))
 	return a
 }
 
 // isEmpty recognises the answer to a one-way message.
 func isEmpty(r *received) bool {
-	return len(r.body) == 0 && (r.Status == http.StatusAccepted || r.Status == http.StatusOK || r.Status == http.StatusNoContent)
+	return r.body.Size() == 0 && (r.Status == http.StatusAccepted || r.Status == http.StatusOK || r.Status == http.StatusNoContent)
 }
 
 // checkStatus takes 200, and what faults come with (SOAP 1.1, section 6.2; SOAP 1.2 Part 2, table 20).
@@ -166,7 +166,7 @@ func checkStatus(r *received) error {
 
 func described(r *received, kind string) string {
 	switch {
-	case len(r.body) == 0:
+	case r.body.Size() == 0:
 		return "nothing"
 	case kind == "":
 		return "something that has no Content-Type"
@@ -181,28 +181,30 @@ func excerpt(r *received) string {
 	if err != nil || !isText {
 		return ""
 	}
-	return beginning(r.body)
+	return beginning(stored{r.body})
 }
 
 // beginning is as much of somebody else's text as is quoted: the whole could be a message of its own in length.
-func beginning(all []byte) string {
+func beginning(all content) string {
 	const most = 1 << 10
-	text := all[:min(len(all), most)]
-	for len(text) > 0 && len(text) < len(all) && !utf8.Valid(text) && most-len(text) < utf8.UTFMax {
-		text = text[:len(text)-1] // not through a character
+	start := first(all, most)
+	for len(start) > 0 && int64(len(start)) < all.Size() && !utf8.Valid(start) && most-len(start) < utf8.UTFMax {
+		start = start[:len(start)-1] // not through a character
 	}
-	return strings.ToValidUTF8(string(text), "\uFFFD")
+	return strings.ToValidUTF8(string(start), "\uFFFD")
 }
 
 // attach puts a verified reply back among its attachments.
-func (a *answer) attach(reply *parcel) error {
-	var packed bytes.Buffer
-	root := &soap.Message{Source: xmlscan.Memory(a.body), Version: reply.message.Version}
-	contentType, err := reply.parts.Write(&packed, root)
+func (x *exchange) attach(a *answer, reply *parcel) error {
+	root, err := x.made(func(w io.Writer) error { _, err := a.body.WriteTo(w); return err })
 	if err != nil {
 		return err
 	}
-	a.header.Set("Content-Type", contentType)
-	a.body = packed.Bytes()
-	return nil
+	packed, err := x.made(func(w io.Writer) error {
+		contentType, err := reply.parts.Write(w, &soap.Message{Source: root, Version: reply.message.Version})
+		a.header.Set("Content-Type", contentType)
+		return err
+	})
+	a.body = stored{packed}
+	return err
 }

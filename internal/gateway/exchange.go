@@ -16,6 +16,7 @@ import (
 	"gsigw/internal/policy"
 	"gsigw/internal/session"
 	"gsigw/soap"
+	"gsigw/soap/spool"
 )
 
 // exchange is one request and its answer, with the state that it began with.
@@ -32,13 +33,14 @@ type exchange struct {
 	readdress bool         // to is our own address, where the service's must stand
 	version   soap.Version // the engine's; SOAP 1.1 until it is known
 	trace     *traced
+	open      []*spool.Spool // closed when the answer is given
 }
 
 // answer is what the engine gets.
 type answer struct {
 	status int
 	header http.Header
-	body   []byte
+	body   content
 }
 
 func (g *Gateway) begin(r *http.Request, c intercept.Call) *exchange {
@@ -168,7 +170,8 @@ func (x *exchange) inDate(c *gsi.Credential) error {
 	return nil
 }
 
-// give writes the answer, in pieces, since each has its own deadline.
+// give writes the answer. What goes wrong after its first byte can only be recorded; the engine sees less than it was
+// told to expect.
 func (x *exchange) give(w http.ResponseWriter, a *answer) {
 	x.trace.given(a)
 	h := w.Header()
@@ -176,15 +179,14 @@ func (x *exchange) give(w http.ResponseWriter, a *answer) {
 		h[name] = values
 	}
 	if a.status != http.StatusNoContent {
-		h.Set("Content-Length", strconv.Itoa(len(a.body)))
+		h.Set("Content-Length", strconv.FormatInt(a.body.Size(), 10))
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(a.status)
-	for piece := range slices.Chunk(a.body, 64<<10) {
-		n, err := w.Write(piece)
-		x.facts.bytesOut += int64(n)
-		if err != nil {
-			return // the engine is gone, and its context says so
-		}
-	}
+	out := &pieces{w: w}
+	_, err := a.body.WriteTo(out)
+	x.facts.bytesOut = out.n
+	if e, ok := errors.AsType[*spool.Error](err); ok {
+		x.facts.result, x.facts.class, x.facts.err = resultInternal, classSpool, e
+	} // else the engine is gone, and its context says so
 }

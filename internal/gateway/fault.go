@@ -11,6 +11,7 @@ import (
 	"gsigw/internal/session"
 	"gsigw/internal/upstream"
 	"gsigw/soap"
+	"gsigw/soap/spool"
 	"gsigw/soap/xmlscan"
 	"gsigw/wssec"
 )
@@ -42,7 +43,7 @@ type outcome struct {
 
 // rows is the table of failures. The first row that knows the error tells what it means.
 var rows = []func(error) (outcome, bool){
-	malformedRow, unreadableRow, deniedRow, credentialRow, unsecurableRow,
+	spoolRow, malformedRow, unreadableRow, deniedRow, credentialRow, unsecurableRow,
 	unverifiedRow, unsignedFaultRow, badAnswerRow, upstreamRow,
 }
 
@@ -56,6 +57,18 @@ func judge(err error) outcome {
 		Reason: "internal error in the gateway; its log tells more under the exchange in the detail",
 	}}
 }
+
+// spoolRow is for what has no place to lie: no room on the disk, or a file that somebody changed.
+func spoolRow(err error) (outcome, bool) {
+	if _, ok := errors.AsType[*spool.Error](err); !ok {
+		return outcome{}, false
+	}
+	return outcome{result: resultInternal, class: classSpool, get: http.StatusServiceUnavailable, fault: soap.Fault{
+		Reason: "the gateway has no room for a message of this size; its log tells more under the exchange in the detail",
+	}}, true
+}
+
+const classSpool = "spool"
 
 func malformedRow(err error) (outcome, bool) {
 	e, ok := errors.AsType[*malformed](err)
@@ -202,7 +215,7 @@ func (x *exchange) failed(ctx context.Context, err error) *answer {
 		return x.failedGet(o)
 	}
 	o.fault.Message = x.facts.id
-	a := &answer{status: cmp.Or(o.status, http.StatusInternalServerError), header: http.Header{}, body: o.fault.Marshal(x.version)}
+	a := &answer{status: cmp.Or(o.status, http.StatusInternalServerError), header: http.Header{}, body: text(o.fault.Marshal(x.version))}
 	a.header.Set("Content-Type", x.version.ContentType())
 	return a
 }
@@ -210,6 +223,6 @@ func (x *exchange) failed(ctx context.Context, err error) *answer {
 func (x *exchange) failedGet(o outcome) *answer {
 	a := &answer{status: cmp.Or(o.get, http.StatusInternalServerError), header: http.Header{}}
 	a.header.Set("Content-Type", "text/plain; charset=utf-8")
-	a.body = []byte("gsigw: " + o.fault.Reason + " (exchange " + x.facts.id + ")\n")
+	a.body = text([]byte("gsigw: " + o.fault.Reason + " (exchange " + x.facts.id + ")\n"))
 	return a
 }

@@ -23,6 +23,7 @@ import (
 	"gsigw/internal/session"
 	"gsigw/internal/upstream"
 	"gsigw/soap"
+	"gsigw/soap/spool"
 	"gsigw/soap/xmlscan"
 	"gsigw/trust"
 	"gsigw/wssec"
@@ -49,6 +50,7 @@ type bench struct {
 	log     *lockedBuffer
 	counted *tally
 	limits  Limits
+	spool   *spool.Pool
 	now     func() time.Time
 }
 
@@ -63,6 +65,7 @@ func newBench(t testing.TB, knobs ...knob) *bench {
 		source: gsi.Static(gridtest.Must(pki.Proxy(gsi.Limits{Lifetime: time.Hour}))),
 		log:    &lockedBuffer{}, counted: &tally{}, now: time.Now,
 	}
+	b.spool = &spool.Pool{Dir: t.TempDir(), Threshold: 1 << 10} // signed messages lie in files, plain ones in memory
 	b.service = &service{bench: b, signer: pki.Host, host: pki.Host, inner: sum11}
 	b.route = policy.Route{Name: "counter", Message: policy.MessageGSI, Addressing: policy.Addressing200508, AllowLoopback: true}
 	for _, k := range knobs {
@@ -73,12 +76,21 @@ func newBench(t testing.TB, knobs ...knob) *bench {
 	var err error
 	b.gateway, err = New(Config{
 		Log: slog.New(slog.NewJSONHandler(b.log, nil)), Observer: b.counted, Replay: wssec.NewReplayCache(0, b.now), Now: b.now,
+		Spool: b.spool,
 	}, b.state())
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.gateway.newID = func() string { return "EXCHANGE" }
+	t.Cleanup(b.isEmpty)
 	return b
+}
+
+// isEmpty is after every test: whatever became of an exchange, nothing of it is held.
+func (b *bench) isEmpty() {
+	if memory, files := b.spool.Held(); memory != 0 || files != 0 {
+		b.t.Errorf("%d bytes and %d files are held when all is over", memory, files)
+	}
 }
 
 func (b *bench) state() *State {

@@ -28,6 +28,7 @@ import (
 	"gsigw/internal/session"
 	"gsigw/internal/upstream"
 	"gsigw/soap"
+	"gsigw/soap/spool"
 	"gsigw/wssec"
 )
 
@@ -71,6 +72,7 @@ type Config struct {
 	Trace    *Trace           // nil: no traces
 	Replay   wssec.Replay     // the memory of MessageIDs; required
 	Now      func() time.Time // nil: time.Now
+	Spool    *spool.Pool      // where messages lie; nil: one with its defaults
 }
 
 // Gateway serves exchanges. It is an intercept.Gateway, safe for concurrent use.
@@ -95,6 +97,9 @@ func New(c Config, s *State) (*Gateway, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Spool == nil {
+		c.Spool = new(spool.Pool)
 	}
 	g := &Gateway{Config: c, newID: rand.Text}
 	g.profile = g.profileFor
@@ -127,6 +132,7 @@ func (g *Gateway) Opens(c intercept.Caller, hostport string) bool {
 // Serve carries one request to its service and writes the whole answer, faults included.
 func (g *Gateway) Serve(w http.ResponseWriter, r *http.Request, c intercept.Call) {
 	x := g.begin(r, c)
+	defer x.close()
 	a, err := x.guarded(r.Context())
 	if err != nil {
 		a = x.failed(r.Context(), err)

@@ -13,7 +13,7 @@ import (
 // SOAP and nobody signed it: it is as good as the route's transport.
 func (x *exchange) fetch(ctx context.Context, c *gsi.Credential) (*answer, error) {
 	h := x.requestHeader()
-	x.trace.sent(x.route.Upstream(x.call), h, nil)
+	x.trace.sent(http.MethodGet, x.route.Upstream(x.call), h, text(nil))
 	r, err := x.do(ctx, c, &upstream.Request{Method: http.MethodGet, Header: h})
 	if err != nil {
 		return nil, err
@@ -21,7 +21,7 @@ func (x *exchange) fetch(ctx context.Context, c *gsi.Credential) (*answer, error
 	if r.Status != http.StatusOK {
 		return nil, &badAnswer{reason: fmt.Sprintf("the service answered HTTP %d", r.Status)}
 	}
-	a := &answer{status: http.StatusOK, body: r.body}
+	a := &answer{status: http.StatusOK, body: stored{r.body}}
 	a.header = x.replyHeader(r.Header, "Cache-Control", "Content-Language", "Etag", "Expires", "Last-Modified")
 	a.header.Set("Content-Type", "application/octet-stream")
 	if kind := r.Header.Get("Content-Type"); kind != "" {

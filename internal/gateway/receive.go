@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"strings"
 
 	"gsigw/soap"
+	"gsigw/soap/spool"
 	"gsigw/soap/xmlscan"
 )
 
@@ -19,7 +19,7 @@ import (
 type parcel struct {
 	message     *soap.Message
 	contentType string          // as received
-	body        []byte          // as received, unpacked
+	body        xmlscan.Source  // as received, unpacked; nil once the message is another
 	parts       *soap.Multipart // nil for a plain message; its Attachments are those that are not part of the message
 }
 
@@ -65,11 +65,11 @@ func (x *exchange) receive() (*parcel, error) {
 	if err != nil {
 		return nil, err
 	}
-	x.trace.received(body)
-	p, err := open(h.Get("Content-Type"), body, x.Limits.Message)
+	x.trace.received(stored{body})
+	p, err := x.parcel(h.Get("Content-Type"), body)
 	if err != nil {
-		x.version = versionOf(xmlscan.Memory(body), x.Limits.Message, x.version)
-		return nil, &unreadable{xmlscan.Memory(body), err}
+		x.version = versionOf(body, x.Limits.Message, x.version)
+		return nil, &unreadable{body, err}
 	}
 	x.version = p.message.Version
 	if action := strings.Trim(h.Get("SOAPAction"), ` "`); action != "" {
@@ -79,7 +79,7 @@ func (x *exchange) receive() (*parcel, error) {
 }
 
 // body reads the request's body, unpacked, up to the limit of a message.
-func (x *exchange) body() ([]byte, error) {
+func (x *exchange) body() (xmlscan.Source, error) {
 	counted := &counter{r: x.request.Body}
 	defer func() { x.facts.bytesIn = counted.n }()
 	var r io.Reader = counted
@@ -94,13 +94,9 @@ func (x *exchange) body() ([]byte, error) {
 	default:
 		return nil, &malformed{reason: fmt.Sprintf("the request has the content coding %.40q, and only gzip is read", coding)}
 	}
-	limit := x.messageLimit()
-	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	body, err := x.spooled(r, x.messageLimit())
 	if err != nil {
 		return nil, bodyError(err)
-	}
-	if int64(len(body)) > limit {
-		return nil, tooBig(limit)
 	}
 	return body, nil
 }
@@ -118,6 +114,12 @@ func tooBig(limit int64) error {
 }
 
 func bodyError(err error) error {
+	if _, ok := errors.AsType[*spool.Error](err); ok {
+		return err
+	}
+	if l, ok := errors.AsType[*spool.LimitError](err); ok {
+		return tooBig(l.Limit)
+	}
 	if m, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return tooBig(m.Limit)
 	}
@@ -139,18 +141,18 @@ func (c *counter) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// open reads a message of either direction. An XOP package becomes the plain message that it stands for. A type that
+// parcel reads a message of either direction. An XOP package becomes the plain message that it stands for. A type that
 // speaks of another version of SOAP than the envelope does is refused: it would be two messages to two readers.
-func open(contentType string, body []byte, l soap.Limits) (*parcel, error) {
+func (x *exchange) parcel(contentType string, body xmlscan.Source) (*parcel, error) {
 	version, action, multipart, err := soap.ParseContentType(contentType)
 	if err != nil {
 		return nil, err
 	}
 	p := &parcel{contentType: contentType, body: body}
 	if multipart {
-		return p, p.unpack(action, l)
+		return p, p.unpack(action, x.Limits.Message, x.keep)
 	}
-	if p.message, err = soap.Read(xmlscan.Memory(body), l); err != nil {
+	if p.message, err = soap.Read(body, x.Limits.Message); err != nil {
 		return nil, err
 	}
 	if p.message.Version != version {
@@ -160,8 +162,8 @@ func open(contentType string, body []byte, l soap.Limits) (*parcel, error) {
 	return p, nil
 }
 
-func (p *parcel) unpack(action string, l soap.Limits) (err error) {
-	if p.parts, err = soap.ReadMultipart(p.contentType, bytes.NewReader(p.body), l, nil); err != nil {
+func (p *parcel) unpack(action string, l soap.Limits, keep soap.Keep) (err error) {
+	if p.parts, err = soap.ReadMultipart(p.contentType, whole(p.body), l, keep); err != nil {
 		return err
 	}
 	p.message = p.parts.Root

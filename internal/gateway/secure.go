@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +17,7 @@ import (
 
 // outbound is what goes to the service. Its pending is nil only on a route without message security.
 type outbound struct {
-	body        io.Reader
-	length      int64
+	body        xmlscan.Source
 	contentType string
 	pending     wssec.Pending
 }
@@ -76,32 +74,27 @@ func (x *exchange) secure(ctx context.Context, in *parcel, c *gsi.Credential) (*
 // plain hands a message on as it came, or with its addressing headers.
 func (x *exchange) plain(in *parcel) (*outbound, error) {
 	if in.body != nil {
-		return &outbound{body: bytes.NewReader(in.body), length: int64(len(in.body)), contentType: in.contentType}, nil
+		return &outbound{body: in.body, contentType: in.contentType}, nil
 	}
 	return x.pack(in, in.message, nil)
 }
 
 // pack puts a changed envelope back among its attachments.
-func (x *exchange) pack(in *parcel, envelope interface {
-	io.ReaderAt
-	Size() int64
-}, pending wssec.Pending) (*outbound, error) {
+func (x *exchange) pack(in *parcel, envelope xmlscan.Source, pending wssec.Pending) (out *outbound, err error) {
 	action := ""
 	if in.message.Version == soap.V12 && in.message.SOAPAction != "" {
 		action = "; action=" + quoted(in.message.SOAPAction)
 	}
-	out := &outbound{body: io.NewSectionReader(envelope, 0, envelope.Size()), length: envelope.Size(), pending: pending}
-	out.contentType = in.message.Version.ContentType() + action
+	out = &outbound{body: envelope, contentType: in.message.Version.ContentType() + action, pending: pending}
 	if !in.hasAttachments() {
 		return out, nil
 	}
-	var packed bytes.Buffer
-	contentType, err := in.parts.Write(&packed, &soap.Message{Source: envelope, Version: in.message.Version})
-	if err != nil {
-		return nil, err
-	}
-	out.body, out.length, out.contentType = &packed, int64(packed.Len()), contentType+action
-	return out, nil
+	out.body, err = x.made(func(w io.Writer) error {
+		contentType, err := in.parts.Write(w, &soap.Message{Source: envelope, Version: in.message.Version})
+		out.contentType = contentType + action
+		return err
+	})
+	return out, err
 }
 
 // unsecurable is a message that cannot be secured as it is; the engine can do something about it.

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"gsigw/internal/policy"
 	"gsigw/internal/upstream"
 	"gsigw/soap"
+	"gsigw/soap/xmlscan"
 )
 
 // userAgent is what services see; the engine's own is between it and us.
@@ -20,15 +20,15 @@ const userAgent = "gsigw"
 // received is a service's answer, read to its end.
 type received struct {
 	*upstream.Reply
-	body []byte
+	body xmlscan.Source
 }
 
 // send makes the one call.
 func (x *exchange) send(ctx context.Context, out *outbound, c *gsi.Credential) (*received, error) {
 	h := x.requestHeader()
 	h.Set("Content-Type", out.contentType)
-	body := x.trace.sent(x.route.Upstream(x.call), h, out.body)
-	return x.do(ctx, c, &upstream.Request{Method: http.MethodPost, Header: h, Body: body, Length: out.length})
+	x.trace.sent(http.MethodPost, x.route.Upstream(x.call), h, stored{out.body})
+	return x.do(ctx, c, &upstream.Request{Method: http.MethodPost, Header: h, Body: whole(out.body), Length: out.body.Size()})
 }
 
 func (x *exchange) do(ctx context.Context, c *gsi.Credential, r *upstream.Request) (*received, error) {
@@ -44,11 +44,12 @@ func (x *exchange) do(ctx context.Context, c *gsi.Credential, r *upstream.Reques
 	if reply.Peer != nil {
 		x.facts.peer = reply.Peer.DN
 	}
-	body, err := io.ReadAll(reply.Body)
-	x.trace.replied(reply.Status, reply.Header, body)
+	body, err := x.spooled(reply.Body, x.messageLimit())
 	if err != nil {
+		x.trace.replied(reply.Status, reply.Header, text(nil))
 		return nil, err
 	}
+	x.trace.replied(reply.Status, reply.Header, stored{body})
 	return &received{reply, body}, nil
 }
 

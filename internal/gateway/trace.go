@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -69,35 +68,19 @@ func (t *Trace) begin(id string, r *http.Request) *traced {
 	return &traced{t, id, r}
 }
 
-func (t *traced) received(body []byte) {
+func (t *traced) received(body content) {
 	if t != nil {
 		t.write("1-request", t.request.Method+" "+t.request.URL.String(), t.request.Header, body)
 	}
 }
 
-// sent gives back the body to send.
-func (t *traced) sent(u *url.URL, h http.Header, body io.Reader) io.Reader {
-	if t == nil {
-		return body
+func (t *traced) sent(method string, u *url.URL, h http.Header, body content) {
+	if t != nil {
+		t.write("2-sent", method+" "+u.String(), h, body)
 	}
-	start := "GET " + u.String()
-	if body == nil {
-		t.write("2-sent", start, h, nil)
-		return nil
-	}
-	text, err := io.ReadAll(body)
-	t.write("2-sent", "POST "+u.String(), h, text)
-	if err != nil {
-		return io.MultiReader(bytes.NewReader(text), failing{err})
-	}
-	return bytes.NewReader(text)
 }
 
-type failing struct{ err error }
-
-func (f failing) Read([]byte) (int, error) { return 0, f.err }
-
-func (t *traced) replied(status int, h http.Header, body []byte) {
+func (t *traced) replied(status int, h http.Header, body content) {
 	if t != nil {
 		t.write("3-reply", fmt.Sprint(status), h, body)
 	}
@@ -110,7 +93,7 @@ func (t *traced) given(a *answer) {
 }
 
 // write writes one file; that it cannot be written stops no exchange.
-func (t *traced) write(name, start string, h http.Header, body []byte) {
+func (t *traced) write(name, start string, h http.Header, body content) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n", start)
 	for _, key := range slices.Sorted(maps.Keys(h)) {
@@ -122,10 +105,9 @@ func (t *traced) write(name, start string, h http.Header, body []byte) {
 		}
 	}
 	b.WriteByte('\n')
-	text := withoutSecrets(body)
-	b.Write(text[:min(len(text), traceBody)])
-	if len(text) > traceBody {
-		fmt.Fprintf(&b, "\n[%d more bytes]", len(text)-traceBody)
+	b.Write(withoutSecrets(first(body, traceBody)))
+	if more := body.Size() - traceBody; more > 0 {
+		fmt.Fprintf(&b, "\n[%d more bytes]", more)
 	}
 	if err := t.keep(name, withoutSecrets(b.Bytes())); err != nil {
 		t.fail.Do(func() { t.said(fmt.Errorf("gateway: trace: %w", err)) })

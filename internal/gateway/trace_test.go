@@ -115,10 +115,10 @@ func TestTrace_IsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trace.begin("long", b.request("")).received(slices.Repeat([]byte("x"), traceBody+10))
-	text, err := os.ReadFile(filepath.Join(trace.dir, "long.1-request.http"))
-	if err != nil || !strings.HasSuffix(string(text), "x\n[10 more bytes]") {
-		t.Errorf("%v, %d bytes", err, len(text))
+	trace.begin("long", b.request("")).received(text(slices.Repeat([]byte("x"), traceBody+10)))
+	kept, err := os.ReadFile(filepath.Join(trace.dir, "long.1-request.http"))
+	if err != nil || !strings.HasSuffix(string(kept), "x\n[10 more bytes]") {
+		t.Errorf("%v, %d bytes", err, len(kept))
 	}
 	trace.left.Store(10)
 	b.gateway.Trace = trace
