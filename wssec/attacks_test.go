@@ -1,0 +1,126 @@
+package wssec_test
+
+import (
+	"errors"
+	"flag"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gsigw/internal/gridtest"
+	"gsigw/trust"
+	. "gsigw/wssec"
+)
+
+var writeAttacks = flag.String("write", "", "write the corpus of attacks into this directory")
+
+// The corpus under testdata/attacks, made of messages that are signed here: what is an attack is refused with its
+// class, what is only another writing gives back what the message it was made from does.
+func TestAttacks(t *testing.T) {
+	pki, attacks := corpus(t)
+	store, err := trust.Open(pki.TrustDir, trust.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, taken := 0, 0
+	for _, a := range attacks {
+		t.Run(a.Name, func(t *testing.T) {
+			got, err := verifyAttack(store, &a)
+			if a.Want != "" {
+				refused++
+				wantClass(t, err, a.Want)
+				return
+			}
+			taken++
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := verifyAttack(store, &gridtest.Attack{Base: a.Base, Message: []byte(a.Base.Message)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a.Signer != "" {
+				want.signer = a.Signer
+			}
+			if got.signer != want.signer || got.text != want.text || !slices.Equal(got.parts, want.parts) {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+		})
+	}
+	t.Logf("%d attacks, %d other writings", refused, taken)
+	if refused < 200 || taken < 40 {
+		t.Errorf("the corpus has shrunk")
+	}
+}
+
+func corpus(t testing.TB) (*gridtest.PKI, []gridtest.Attack) {
+	t.Helper()
+	dir := *writeAttacks
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	pki, err := gridtest.NewPKI(dir, gridtest.PKIOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bases, err := gridtest.AttackBases(pki)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attacks, err := gridtest.Attacks("testdata/attacks", bases)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pki, attacks
+}
+
+// received is what a receiver gets.
+type received struct {
+	signer, text, message string
+	parts                 []string
+}
+
+// verifyAttack does what the gateway does with a reply, and `gsigw verify` with either.
+func verifyAttack(store *trust.Store, a *gridtest.Attack) (*received, error) {
+	now := a.Base.At
+	v := &Verifier{Trust: store, Now: func() time.Time { return now }, Algorithms: Algorithms{SHA1: true}}
+	v.Replay = NewReplayCache(0, v.Now)
+	if a.First != nil {
+		if _, err := receive(v, a, a.First); err != nil {
+			return nil, errors.New("the first message is refused: " + err.Error())
+		}
+	}
+	now = a.At()
+	return receive(v, a, a.Message)
+}
+
+func receive(v *Verifier, a *gridtest.Attack, message []byte) (*received, error) {
+	e := Expect{RelatesTo: a.Base.RelatesTo}
+	if a.Base.Reply {
+		e.Role = Reply
+	}
+	got, err := verifyBytes(v, message, e)
+	if err != nil {
+		return nil, err
+	}
+	rebuilt, err := rebuild(got, e.Role)
+	if err != nil {
+		return nil, err
+	}
+	p := &received{signer: got.Signer.DN, message: string(rebuilt)}
+	for _, part := range got.Parts() {
+		p.parts = append(p.parts, part.String())
+	}
+	slices.Sort(p.parts)
+	p.text, err = got.Text()
+	p.text = strings.TrimSpace(p.text)
+	return p, err
+}
+
+func rebuild(v *Verified, role Role) ([]byte, error) {
+	if role == Reply {
+		return v.Message(nil)
+	}
+	return v.Digested()
+}
