@@ -25,6 +25,11 @@ type X509Message struct {
 	Now          func() time.Time // [time.Now]
 	Verifier     *Verifier        // of the reply
 
+	// Privacy hides Body, and what else it names, from everybody but the service; the reply must be hidden, too, with the
+	// credential's own key, which must be RSA. EncryptFirst signs what is encrypted, instead of encrypting what is signed.
+	Privacy      *Encryption
+	EncryptFirst bool
+
 	// SignToken covers the token with the signature; there must be one.
 	SignToken bool
 	// InclusiveNamespaces names, with every canonicalization, the prefixes in scope that it would not show
@@ -50,6 +55,28 @@ func (p *X509Message) Secure(_ context.Context, m *soap.Message, c *gsi.Credenti
 	if err := refuse(m, c, now, p.Unanswered || p.SignatureConfirmation); err != nil {
 		return nil, nil, err
 	}
+	edit, value, err := p.protect(m, c, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	pending := &pendingReply{verifier: withoutQuirk(p.Verifier), messageID: m.Addressing.MessageID}
+	if p.SignatureConfirmation {
+		pending.confirms = value
+	}
+	if p.Privacy != nil {
+		pending.verifier, err = p.Privacy.ofReplies(pending.verifier, c)
+	}
+	return edit, pending, err
+}
+
+// protect signs, and encrypts before or after; value is that of the signature.
+func (p *X509Message) protect(m *soap.Message, c *gsi.Credential, now time.Time) (edit *soap.Edit, value []byte, err error) {
+	var encryptedKey []byte
+	if p.Privacy != nil && p.EncryptFirst {
+		if m, encryptedKey, err = p.Privacy.beforeSigning(m, p.DropHeaders, false); err != nil {
+			return nil, nil, err
+		}
+	}
 	s := &signing{m: m, key: c.Key, digest: p.Digest, drop: p.DropHeaders}
 	if p.InclusiveNamespaces {
 		outer, err := headerScope(m)
@@ -58,14 +85,16 @@ func (p *X509Message) Secure(_ context.Context, m *soap.Message, c *gsi.Credenti
 		}
 		s.within = declare(outer, securityBindings(m.Version)...)
 	}
-	edit, err := p.sign(s, c, now)
-	if err != nil {
+	if edit, err = p.sign(s, c, now, encryptedKey); err != nil {
 		return nil, nil, err
 	}
-	return edit, s.pending(p.Verifier, p.SignatureConfirmation), nil
+	if p.Privacy != nil && !p.EncryptFirst {
+		edit, err = p.Privacy.afterSigning(edit, m.Limits())
+	}
+	return edit, s.value, err
 }
 
-func (p *X509Message) sign(s *signing, c *gsi.Credential, now time.Time) (*soap.Edit, error) {
+func (p *X509Message) sign(s *signing, c *gsi.Credential, now time.Time, encryptedKey []byte) (*soap.Edit, error) {
 	token, reference, err := p.reference(s, c)
 	if err != nil {
 		return nil, err
@@ -86,7 +115,8 @@ func (p *X509Message) sign(s *signing, c *gsi.Credential, now time.Time) (*soap.
 	if err != nil {
 		return nil, err
 	}
-	header := securityHeader(s.m.Version, timestamp, token.element, signature)
+	// Who reads the header from its start undoes what was done last first.
+	header := securityHeader(s.m.Version, timestamp, token.element, signature, encryptedKey)
 	return s.m.Edit(append(s.changes, s.m.PutHeaders(header))...)
 }
 
@@ -149,16 +179,12 @@ func securityBindings(v soap.Version) []xmlscan.Binding {
 	return []xmlscan.Binding{{Prefix: "wsse", Space: soap.WSSE}, {Prefix: "soapenv", Space: v.Space()}}
 }
 
-// pending holds the reply against what was signed. The quirk of GT4 is none of those who speak these profiles.
-func (s *signing) pending(v *Verifier, confirmed bool) Pending {
-	p := &pendingReply{messageID: s.m.Addressing.MessageID}
-	if v != nil {
-		own := *v
-		own.IgnoreSignedInfoPrefixes = false
-		p.verifier = &own
+// withoutQuirk is the verifier without the quirk of GT4, which is none of those who speak these profiles.
+func withoutQuirk(v *Verifier) *Verifier {
+	if v == nil {
+		return nil
 	}
-	if confirmed {
-		p.confirms = s.value
-	}
-	return p
+	own := *v
+	own.IgnoreSignedInfoPrefixes = false
+	return &own
 }
