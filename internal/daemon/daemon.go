@@ -51,7 +51,8 @@ type Daemon struct {
 	started   *config.Config // what the listeners were made from
 	gateway   *gateway.Gateway
 	servers   []*intercept.Server
-	admin     *admin.Server // nil: none
+	admin     *admin.Server     // nil: none
+	replay    *wssec.ReplayFile // nil: the memory is none on disk
 
 	reloading sync.Mutex
 	wiring    *wiring
@@ -83,7 +84,7 @@ func New(o Options) (*Daemon, error) {
 }
 
 // Close gives the listeners up without having run.
-func (d *Daemon) Close() error { return closeAll(d.listeners) }
+func (d *Daemon) Close() error { return errors.Join(closeAll(d.listeners), d.closeReplay()) }
 
 // Addr is the address of a listener: "proxy", "reverse" or "admin"; nil where there is none.
 func (d *Daemon) Addr(listener string) net.Addr {
@@ -117,9 +118,12 @@ func (d *Daemon) build(o Options) error {
 		return err
 	}
 	metrics := admin.NewMetrics(o.Version)
+	replay, err := d.openReplay()
+	if err != nil {
+		return err
+	}
 	d.gateway, err = gateway.New(gateway.Config{
-		Log: d.log, Observer: metrics, Trace: trace, Now: d.now,
-		Replay: wssec.NewReplayCache(d.started.Replay.Entries, d.now),
+		Log: d.log, Observer: metrics, Trace: trace, Now: d.now, Replay: replay,
 	}, w.state)
 	if err != nil {
 		return err
@@ -225,7 +229,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	d.notify.stopping()
 	d.log.Info("stopping")
 	running.Wait()
-	return failureOf(ctx)
+	return errors.Join(failureOf(ctx), d.closeReplay())
 }
 
 func (d *Daemon) watched() (dirs, files []string) {

@@ -110,7 +110,7 @@ func TestNeedsRestart_NamesEachFixedPart(t *testing.T) {
 		"reverse":    func(c *config.Config) { c.Reverse.Paths = map[string]string{"/x": "r"} },
 		"client":     func(c *config.Config) { c.Callers = map[string]config.Caller{"e": {ClientCert: "x"}} },
 		"limits":     func(c *config.Config) { c.Limits.Message = 1 },
-		"replay":     func(c *config.Config) { c.Replay.Entries = 1 },
+		"replay":     func(c *config.Config) { c.Replay.State = "x" },
 		"trace":      func(c *config.Config) { c.Trace = "x" },
 		"log.format": func(c *config.Config) { c.Log.Format = config.JSON },
 	} {
