@@ -108,16 +108,23 @@ func instantOf(now func() time.Time) time.Time {
 
 // refuse looks for what makes a signature pointless: unanswered says that nobody looks at a reply.
 func refuse(m *soap.Message, c *gsi.Credential, now time.Time, unanswered bool) error {
-	for _, b := range m.Blocks {
-		if isSecurity(b) && b.ForUltimate() {
-			return ErrEngineSecurity
-		}
+	if err := refuseEngineSecurity(m); err != nil {
+		return err
 	}
 	if m.Addressing.MessageID == "" && !unanswered {
 		return ErrNoMessageID
 	}
 	if now.After(c.NotAfter()) {
 		return ErrCredentialExpired
+	}
+	return nil
+}
+
+func refuseEngineSecurity(m *soap.Message) error {
+	for _, b := range m.Blocks {
+		if isSecurity(b) && b.ForUltimate() {
+			return ErrEngineSecurity
+		}
 	}
 	return nil
 }
