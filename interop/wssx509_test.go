@@ -18,6 +18,7 @@ const (
 	wsa05NS  = "http://www.w3.org/2005/08/addressing"
 
 	base64Binary = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#Base64Binary"
+	wsse11NS     = "http://docs.oasis-open.org/wss/oasis-wss-wssecurity-secext-1.1.xsd"
 	dsigMoreNS   = "http://www.w3.org/2001/04/xmldsig-more#"
 )
 
