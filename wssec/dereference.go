@@ -62,7 +62,7 @@ func (v *verification) checkDereferenced(sig *signature, r reference) error {
 	if !holds {
 		return &Error{Class: ClassDigest, Msg: fmt.Sprintf("%s is not what was signed", token.Name)}
 	}
-	v.signed[&token.Element] = &part{&token.Element, r.method}
+	v.signed[&token.Element] = &part{element: &token.Element, method: r.method}
 	return nil
 }
 
