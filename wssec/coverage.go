@@ -50,6 +50,9 @@ func (v *verification) checkLinks() error {
 
 // covers reports whether a byte of the message is in a part that is given back.
 func (v *Verified) covers(at int64) bool {
+	if v.remade {
+		return true
+	}
 	in := func(p part) bool { return p.element.Span.Start <= at && at < p.element.Span.End }
 	return in(v.body) || slices.ContainsFunc(v.headers, in)
 }

@@ -34,6 +34,8 @@ type reference struct {
 type part struct {
 	element *soap.Element
 	method  c14n.Method
+	of      *soap.Message // whose element it is, where that is not the message verified
+	opened  bool          // it holds what was decrypted after it was digested
 }
 
 // parseSignature reads the one Signature of the security header. Its children stand in the schema's order; ds:Object,
@@ -210,13 +212,13 @@ func (v *verification) checkReferences(sig *signature) error {
 			return malformed("two references are to the element #%.80s", r.id)
 		}
 		h := digests[r.algorithm].New()
-		if err := c14n.Write(h, v.m.Scan(e), r.method); err != nil {
+		if err := v.m.WriteCanonical(h, e, r.method); err != nil {
 			return err
 		}
 		if subtle.ConstantTimeCompare(h.Sum(nil), r.digest) != 1 {
 			return &Error{Class: ClassDigest, Msg: fmt.Sprintf("%s is not what was signed", e.Name)}
 		}
-		v.signed[e] = &part{e, r.method}
+		v.signed[e] = &part{element: e, method: r.method}
 	}
 	return nil
 }

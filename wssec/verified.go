@@ -25,6 +25,7 @@ type Verified struct {
 	m       *soap.Message
 	headers []part // in document order
 	body    part
+	remade  bool // m is made of what was digested, and of what was decrypted in it
 }
 
 // Version is the message's version of SOAP.
@@ -57,7 +58,7 @@ func (v *Verified) Text() (string, error) {
 
 // WriteText writes the character data of Body.
 func (v *Verified) WriteText(w io.Writer) error {
-	s := v.m.Scan(v.body.element)
+	s := v.scan(v.body)
 	var text []byte
 	for {
 		kind, err := s.Next()
@@ -118,9 +119,23 @@ func (v *Verified) rebuild(c *content, unwritten func(c14n.Prefix) error) ([]byt
 func (v *Verified) parts() []part { return append(slices.Clone(v.headers), v.body) }
 
 func (v *Verified) write(w io.Writer, p part, unwritten func(c14n.Prefix) error) error {
+	if p.opened {
+		return v.writeOpened(w, p.element, unwritten)
+	}
 	method := p.method
 	method.Unwritten = unwritten
-	return c14n.Write(w, v.m.Scan(p.element), method)
+	m := v.m
+	if p.of != nil {
+		m = p.of
+	}
+	return m.WriteCanonical(w, p.element, method)
+}
+
+func (v *Verified) scan(p part) *xmlscan.Scanner {
+	if p.of != nil {
+		return p.of.Scan(p.element)
+	}
+	return v.m.Scan(p.element)
 }
 
 // envelope writes an envelope around the parts; its own tags are ours, since no signature covers the sender's.

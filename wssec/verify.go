@@ -72,6 +72,8 @@ type verification struct {
 	security *soap.Node
 	signed   map[*soap.Element]*part // by the element that was digested
 	out      Verified
+
+	encrypted encryption
 }
 
 // Verify checks a message: one Signature in the one security header for us, by a trusted signer, over Body, Timestamp
@@ -80,7 +82,7 @@ func (v *Verifier) Verify(ctx context.Context, m *soap.Message, e Expect) (*Veri
 	c := &verification{Verifier: v, m: m, expect: e, signed: map[*soap.Element]*part{}}
 	c.out.m = m
 	if err := c.run(ctx); err != nil {
-		return nil, classed(err)
+		return nil, classed(c.disclose(err))
 	}
 	return &c.out, nil
 }
@@ -88,6 +90,9 @@ func (v *Verifier) Verify(ctx context.Context, m *soap.Message, e Expect) (*Veri
 // run takes the steps in an order that spends little on a message that fails: for strangers nothing is digested.
 func (v *verification) run(ctx context.Context) error {
 	if err := v.findSecurity(); err != nil {
+		return err
+	}
+	if err := v.openFirst(); err != nil {
 		return err
 	}
 	sig, err := v.parseSignature()
@@ -105,6 +110,12 @@ func (v *verification) run(ctx context.Context) error {
 		return err
 	}
 	if err := v.checkReferences(sig); err != nil {
+		return err
+	}
+	if err := v.proveOpened(); err != nil {
+		return err
+	}
+	if err := v.openDigested(); err != nil {
 		return err
 	}
 	if err := v.checkCoverage(); err != nil {

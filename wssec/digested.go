@@ -1,0 +1,242 @@
+package wssec
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+
+	"gsigw/soap"
+	"gsigw/soap/xmlscan"
+	"gsigw/wssec/c14n"
+	"gsigw/wssec/xmlenc"
+)
+
+// openDigested opens what was encrypted before it was signed, in the octets that were digested: the message from here on
+// is made of them alone. Its header blocks that were never encrypted are still those of the message received.
+func (v *verification) openDigested() error {
+	e := &v.encrypted
+	if len(e.later) == 0 {
+		return nil
+	}
+	signed, err := v.digestedMessage()
+	if err != nil {
+		return err
+	}
+	data, err := v.findEncrypted(signed, nil)
+	if err != nil {
+		return err
+	}
+	if err := e.take(data); err != nil {
+		return err
+	}
+	m, at, ok := v.open(signed, data)
+	if m == nil || !ok {
+		return notDecrypted()
+	}
+	return v.continueWith(m, at)
+}
+
+// take gives the EncryptedData elements that were digested their keys. All that the references name must be among them.
+func (e *encryption) take(data []*encryptedData) error {
+	for _, want := range e.later {
+		i := slices.IndexFunc(data, func(d *encryptedData) bool { return d.ID == want.ID })
+		if i < 0 {
+			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the EncryptedData #%.80s is not signed", want.ID)}
+		}
+		data[i].key = want.key
+	}
+	for _, d := range data {
+		if d.key == nil {
+			return malformed("the EncryptedData #%.80s is not the one that a reference names", d.ID)
+		}
+	}
+	return nil
+}
+
+// digestedMessage is an envelope around the octets that were digested. What the elements around them declare, which
+// nothing signed, is declared there: it is judged where a name turns out to depend on it (Verified.Message).
+func (v *verification) digestedMessage() (*soap.Message, error) {
+	if v.signed[&v.m.Body] == nil {
+		return nil, unsigned(v.m.Body.Name)
+	}
+	inBody, err := innerScope(v.m, &v.m.Body)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	own := newID(v.m, "e") // a prefix that nobody has
+	fmt.Fprintf(&b, `<%s:Envelope xmlns:%[1]s="%s"`, own, v.m.Version.Space())
+	for _, n := range inForce(inBody) {
+		writeDeclaration(&b, n)
+	}
+	b.WriteString("><" + own + ":Header")
+	if v.m.Header != nil {
+		header, err := innerScope(v.m, v.m.Header)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range inForce(header) {
+			writeDeclaration(&b, n)
+		}
+	}
+	b.WriteString(">")
+	for _, block := range v.m.Blocks {
+		if err := v.writeDigested(&b, &block.Element); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteString("</" + own + ":Header>")
+	if err := v.writeDigested(&b, &v.m.Body); err != nil {
+		return nil, err
+	}
+	b.WriteString("</" + own + ":Envelope>")
+	limits := v.m.Limits()
+	limits.MessageBytes = max(limits.MessageBytes, int64(b.Len())) // canonical form may be longer
+	m, err := soap.Read(xmlscan.Memory(b.Bytes()), limits)
+	if err != nil {
+		return nil, err
+	}
+	m.SOAPAction = v.m.SOAPAction
+	return m, nil
+}
+
+// innerScope is what the children of an element inherit.
+func innerScope(m *soap.Message, e *soap.Element) (*xmlscan.Scope, error) {
+	s := m.Scan(e)
+	if _, err := s.Next(); err != nil {
+		return nil, err
+	}
+	return s.ScopeIn(e.Scope), nil
+}
+
+// writeDigested writes an element as it was digested, if it was. Where it holds something encrypted, its clear content
+// may not depend on declarations that are not written.
+func (v *verification) writeDigested(w io.Writer, e *soap.Element) error {
+	p := v.signed[e]
+	if p == nil {
+		return nil
+	}
+	method := p.method
+	if v.holdsEncrypted(e) {
+		method.Unwritten = func(p c14n.Prefix) error {
+			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content beside the encrypted data uses the prefix %q, which no signature covers", p.Prefix)}
+		}
+	}
+	return c14n.Write(w, v.m.Scan(e), method)
+}
+
+func (v *verification) holdsEncrypted(e *soap.Element) bool {
+	if e == &v.m.Body {
+		return slices.ContainsFunc(v.encrypted.later, func(d *encryptedData) bool { return d.place == inBody })
+	}
+	return e.Name == encryptedHeaderName || e.Name == soap.Name{Space: xmlenc.Space, Local: "EncryptedData"}
+}
+
+// continueWith goes on with the opened message: its blocks are the signed ones, in their order.
+func (v *verification) continueWith(m *soap.Message, at []openedData) error {
+	old := v.m
+	isOpened := func(e *soap.Element) bool {
+		return slices.ContainsFunc(at, func(o openedData) bool { return e.Span.Start <= o.start && o.start < e.Span.End })
+	}
+	carry := func(was, is *soap.Element) {
+		p := &part{element: was, method: v.signed[was].method, of: old}
+		if isOpened(is) {
+			p = &part{element: is, opened: true}
+		}
+		v.signed[is] = p
+	}
+	var left []*soap.Block
+	n := 0
+	for _, b := range old.Blocks {
+		if v.signed[&b.Element] == nil {
+			left = append(left, b)
+			continue
+		}
+		if n >= len(m.Blocks) {
+			return notDecrypted()
+		}
+		carry(&b.Element, &m.Blocks[n].Element)
+		n++
+	}
+	if n != len(m.Blocks) {
+		return notDecrypted()
+	}
+	carry(&old.Body, &m.Body)
+	v.m, v.out.m, v.out.remade = m, m, true
+	for _, b := range left {
+		if v.mustBeSigned(b) {
+			return unsigned(b.Name)
+		}
+	}
+	return nil
+}
+
+// writeOpened writes an element that holds what was decrypted: its bytes, all of which are the signer's. Names that
+// depend on declarations around it are judged first.
+func (v *Verified) writeOpened(w io.Writer, e *soap.Element, unwritten func(c14n.Prefix) error) error {
+	if unwritten != nil {
+		if err := v.judgeOpened(e, unwritten); err != nil {
+			return err
+		}
+	}
+	return copySpan(w, v.m, e.Span)
+}
+
+func (v *Verified) judgeOpened(e *soap.Element, unwritten func(c14n.Prefix) error) error {
+	s := v.m.Scan(e)
+	outer := s.InScope()
+	for {
+		kind, err := s.Next()
+		if err != nil {
+			return err
+		}
+		if kind == xmlscan.EOF {
+			break
+		}
+		if kind != xmlscan.StartElement {
+			continue
+		}
+		if err := judgeNames(s, outer, unwritten); err != nil {
+			return err
+		}
+	}
+	return c14n.Write(io.Discard, v.m.Scan(e), c14n.Method{Exclusive: true, Unwritten: func(p c14n.Prefix) error {
+		if !p.Outer {
+			return nil // it is declared in the bytes
+		}
+		return unwritten(p)
+	}})
+}
+
+// judgeNames judges the names of an element and its attributes, which are names for certain. The first bindings are those
+// that came from outside.
+func judgeNames(s *xmlscan.Scanner, outer int, unwritten func(c14n.Prefix) error) error {
+	judge := func(prefix []byte) error {
+		if !isInherited(s, outer, prefix) {
+			return nil
+		}
+		space, _ := s.Lookup(prefix)
+		return unwritten(c14n.Prefix{Prefix: string(prefix), Space: s.URI(space), Type: true, Outer: true})
+	}
+	if err := judge(s.Prefix); err != nil {
+		return err
+	}
+	for i := range s.Attrs {
+		if len(s.Attrs[i].Prefix) > 0 {
+			if err := judge(s.Attrs[i].Prefix); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func isInherited(s *xmlscan.Scanner, outer int, prefix []byte) bool {
+	for i := s.InScope() - 1; i >= 0; i-- {
+		if p, _ := s.Binding(i); bytes.Equal(p, prefix) {
+			return i < outer
+		}
+	}
+	return false
+}

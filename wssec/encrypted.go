@@ -1,0 +1,194 @@
+package wssec
+
+import (
+	"fmt"
+
+	"gsigw/soap"
+	"gsigw/soap/xmlscan"
+	"gsigw/wssec/xmlenc"
+)
+
+// place is where an EncryptedData stands: a child of Body, a header block (alone or in an EncryptedHeader) or a child of
+// our security header. It counts nowhere else.
+type place uint8
+
+const (
+	nowhere place = iota
+	inBody
+	inBlock
+	inSecurity
+)
+
+// encryptedData is an EncryptedData that is for us to open.
+type encryptedData struct {
+	*xmlenc.Data
+	place place
+	whole xmlscan.Span   // what gives way to the plaintext: the EncryptedData, or the EncryptedHeader around it
+	scope *xmlscan.Scope // what the plaintext inherits
+	key   *encryptedKey
+	at    int // of the reference to it, among the children of the security header
+}
+
+// finder looks through a message for what is encrypted.
+type finder struct {
+	*verification
+	m        *soap.Message
+	security int64 // where our security header starts
+	s        *xmlscan.Scanner
+	open     [4]opened // Envelope, Header or Body, header block, child of a header block
+	foreign  int       // the depth of a header block for somebody else, whose content is none of ours
+	budget   int64
+	data     []*encryptedData
+	inBody   int // child elements of Body
+}
+
+type opened struct {
+	name  soap.Name
+	start int64
+	scope *xmlscan.Scope // of its children
+}
+
+// findEncrypted finds every EncryptedData. One in a place where it cannot stand is refused, and so is an EncryptedKey
+// outside of the security header.
+func (v *verification) findEncrypted(m *soap.Message, security *soap.Node) ([]*encryptedData, error) {
+	f := &finder{verification: v, m: m, security: -1, s: m.Scan(&m.Envelope), budget: v.Decrypt.maxBytes()}
+	if security != nil {
+		f.security = security.Span.Start
+	}
+	for {
+		kind, err := f.s.Next()
+		if err != nil {
+			return nil, err
+		}
+		switch kind {
+		case xmlscan.EOF:
+			v.encrypted.bodyElements = f.inBody
+			return f.data, nil
+		case xmlscan.StartElement:
+			if err := f.start(); err != nil {
+				return nil, err
+			}
+		case xmlscan.EndElement:
+			if f.s.Depth() < f.foreign {
+				f.foreign = 0
+			}
+		}
+	}
+}
+
+func (f *finder) start() error {
+	depth := f.s.Depth()
+	if depth == 3 && f.isBody() {
+		f.inBody++
+	}
+	if depth == 3 && !f.isBody() && f.foreign == 0 && f.isForeign() && !f.s.Empty {
+		f.foreign = depth
+	}
+	if f.foreign > 0 {
+		return nil
+	}
+	if f.s.URI(f.s.Space) == xmlenc.Space {
+		switch string(f.s.Local) {
+		case "EncryptedData":
+			return f.found(depth)
+		case "EncryptedKey":
+			if depth != 4 || f.open[2].start != f.security {
+				return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("an EncryptedKey stands at byte %d, outside of the security header", f.s.Span.Start)}
+			}
+		}
+	}
+	if depth <= len(f.open) && !(depth > 2 && f.isBody()) {
+		f.note(depth)
+	}
+	return nil
+}
+
+// isBody reports whether the tokens are in Body; below depth 2 that is so once Body was entered.
+func (f *finder) isBody() bool { return f.open[1].start == f.m.Body.Span.Start }
+
+// isForeign reports whether the header block just started is for somebody else.
+func (f *finder) isForeign() bool {
+	for _, b := range f.m.Blocks {
+		if b.Span.Start == f.s.Span.Start {
+			return !b.ForUltimate()
+		}
+	}
+	return false
+}
+
+func (f *finder) note(depth int) {
+	var outer *xmlscan.Scope
+	if depth > 1 {
+		outer = f.open[depth-2].scope
+	}
+	f.open[depth-1] = opened{
+		soap.Name{Space: f.s.URI(f.s.Space), Local: string(f.s.Local)}, f.s.Span.Start, f.s.ScopeIn(outer),
+	}
+}
+
+// found reads an EncryptedData and says where it stands.
+func (f *finder) found(depth int) error {
+	start := f.s.Span.Start
+	d := &encryptedData{place: f.place(depth)}
+	if d.place == nowhere {
+		return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("an EncryptedData stands at byte %d, where none can", start)}
+	}
+	if len(f.data) >= f.Decrypt.maxData() {
+		return &Error{Class: ClassLimit, Msg: fmt.Sprintf("the message exceeds the limit of %d EncryptedData elements", f.Decrypt.maxData())}
+	}
+	d.scope = f.open[depth-2].scope
+	var err error
+	if d.Data, err = xmlenc.ReadData(f.s, f.budget); err != nil {
+		return refused("EncryptedData", err)
+	}
+	f.budget -= int64(len(d.Value))
+	d.whole = d.Span
+	if depth == 4 && d.place == inBlock {
+		if d.whole, d.scope, err = f.encryptedHeader(d.Span); err != nil {
+			return err
+		}
+	}
+	isContent := d.Type == xmlenc.TypeContent
+	switch {
+	case d.ID == "":
+		return malformed("an EncryptedData has no Id that a reference could name")
+	case !isContent && d.Type != xmlenc.TypeElement, isContent && d.place != inBody:
+		return malformed("the EncryptedData #%.80s has the Type %.100q, which it cannot have there", d.ID, d.Type)
+	}
+	f.data = append(f.data, d)
+	return nil
+}
+
+func (f *finder) place(depth int) place {
+	switch {
+	case depth == 3 && f.isBody():
+		return inBody
+	case depth == 3:
+		return inBlock
+	case depth == 4 && f.isBody():
+		return nowhere
+	case depth == 4 && f.open[2].start == f.security:
+		return inSecurity
+	case depth == 4 && f.open[2].name == encryptedHeaderName:
+		return inBlock
+	}
+	return nowhere
+}
+
+// encryptedHeader is the header block around an EncryptedData, which must hold nothing else.
+func (f *finder) encryptedHeader(data xmlscan.Span) (xmlscan.Span, *xmlscan.Scope, error) {
+	for _, b := range f.m.Blocks {
+		if b.Span.Start != f.open[2].start {
+			continue
+		}
+		n, err := f.m.Tree(&b.Element)
+		if err != nil {
+			return data, nil, err
+		}
+		if len(n.Children) != 1 || n.Children[0].Span != data {
+			return data, nil, malformed("an EncryptedHeader must hold one EncryptedData and nothing else")
+		}
+		return b.Span, b.Scope, nil
+	}
+	return data, nil, malformed("an EncryptedHeader is no header block")
+}
