@@ -27,7 +27,7 @@ func TestEncryptionPeersReadEachOther(t *testing.T) {
 					continue
 				}
 				if plain, err := reader.decrypt(t, g, encrypted); err != nil || !isReadable(plain) {
-					t.Errorf("%s: what %s encrypts %s does not read: %v\n%s", p, writer.name, reader.name, err, plain)
+					t.Errorf("%s: what %s encrypts %s does not read: %v", p, writer.name, reader.name, err)
 				}
 			}
 		}
@@ -61,6 +61,14 @@ type encryptionOrder struct {
 
 var encryptionOrders = []encryptionOrder{
 	{"gsi-message", func(e *wssec.Encryption) wssec.Profile { return &wssec.GSIMessage{Privacy: e} }, "Encrypt Signature Timestamp"},
+	{"wss-x509 encrypt first", func(e *wssec.Encryption) wssec.Profile {
+		return &wssec.X509Message{Privacy: e, EncryptFirst: true}
+	}, "Timestamp Encrypt Signature"},
+	{"wss-x509 sign first", func(e *wssec.Encryption) wssec.Profile { return &wssec.X509Message{Privacy: e} }, "Timestamp Signature Encrypt"},
+	{"wss-x509 sign first and hide the signature", func(e *wssec.Encryption) wssec.Profile {
+		e.Signature = true
+		return &wssec.X509Message{Privacy: e}
+	}, "Timestamp Signature Encrypt"},
 }
 
 // A matrix is what was tried with each pair, printed with -v.
@@ -120,7 +128,7 @@ func TestEncrypt_IsReadByPeers(t *testing.T) {
 					m.set(p, reader.name, "read")
 					if err != nil || !isReadable(plain) {
 						m.set(p, reader.name, "NOT READ")
-						t.Errorf("%s: %s does not read it: %v\n%s", p, reader.name, err, plain)
+						t.Errorf("%s: %s does not read it: %v", p, reader.name, err)
 					}
 				}
 			}

@@ -126,7 +126,8 @@ func xmlsec1Decrypt(t testing.TB, g *wssGrid, message string) (string, error) {
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "in.xml"), filepath.Join(dir, "out.xml")
 	writeFile(t, in, sinkKey(t, message))
-	_, err := tryRun(exec.Command(need(t, "xmlsec1"), "--decrypt", "--privkey-pem", g.files["host"], "--output", out, in))
+	_, err := tryRun(exec.Command(need(t, "xmlsec1"), "--decrypt", "--privkey-pem", g.files["host"],
+		"--node-xpath", "//*[local-name()='Body']/*[local-name()='EncryptedData']", "--output", out, in))
 	if err != nil {
 		return "", err
 	}
@@ -178,10 +179,11 @@ func sinkKey(t testing.TB, message string) string {
 	}
 	message = strings.Replace(message, key, "", 1)
 	key = references.ReplaceAllString(keyNames.ReplaceAllString(key, ""), "")
-	at := encryptedData.FindStringIndex(message)
-	if at == nil {
+	all := encryptedData.FindAllStringIndex(message, -1)
+	if all == nil {
 		t.Fatalf("no EncryptedData in %s", message)
 	}
+	at := all[len(all)-1] // Body's comes last
 	rest := strings.TrimPrefix(message[at[1]:], keyNames.FindString(message[at[1]:]))
 	return message[:at[1]] + `<ds:KeyInfo xmlns:ds="` + dsigNS + `">` + key + `</ds:KeyInfo>` + rest
 }
