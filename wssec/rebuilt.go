@@ -94,3 +94,17 @@ func (c *counter) Write(b []byte) (int, error) {
 	*c += counter(len(b))
 	return len(b), nil
 }
+
+// HasCiphertext says whether there is still ciphertext in Body: an EncryptedData element (XML Encryption, section 3.4).
+func (v *Verified) HasCiphertext() (bool, error) {
+	s := v.m.Scan(v.body.element)
+	for {
+		kind, err := s.Next()
+		switch {
+		case err != nil || kind == xmlscan.EOF:
+			return false, err
+		case kind == xmlscan.StartElement && string(s.Local) == "EncryptedData" && s.URI(s.Space) == "http://www.w3.org/2001/04/xmlenc#":
+			return true, nil
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 func c14nCommand() *cobra.Command {
 	var method c14n.Method
 	var prefixes, id string
+	var in input
 	c := &cobra.Command{
 		Use:   "c14n < in",
 		Short: "Write the canonical form of an XML document or of one element",
@@ -30,23 +31,26 @@ the very bytes that a signature's digest is made of.`,
 				return usagef("--prefixes belongs to the exclusive form: add --exclusive")
 			}
 			method.Prefixes = strings.Fields(prefixes)
-			src, err := stdin(c)
+			read, err := in.read(c)
 			if err != nil {
 				return err
 			}
+			defer read.Close()
+			src := read.Source()
 			s := xmlscan.New(src, xmlscan.Limits{})
 			if c.Flags().Changed("id") {
 				if s, err = scanByID(src, id); err != nil {
 					return placed(src, err)
 				}
 			}
-			out := bufio.NewWriter(c.OutOrStdout())
+			out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
 			if err := c14n.Write(out, s, method); err != nil {
 				return placed(src, err)
 			}
 			return out.Flush()
 		},
 	}
+	in.flag(c)
 	c.Flags().BoolVar(&method.Exclusive, "exclusive", false, "the exclusive form, as WS-Security uses it")
 	c.Flags().BoolVar(&method.Comments, "comments", false, "keep comments")
 	c.Flags().StringVar(&prefixes, "prefixes", "", "the InclusiveNamespaces PrefixList, separated by spaces")

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
 )
@@ -19,16 +17,6 @@ func printJSON(w io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-// stdin reads the whole of standard input. An empty one is a document without a root element, as a producer leaves it
-// that failed: not a mistake in the use of the command.
-func stdin(c *cobra.Command) (xmlscan.Memory, error) {
-	b, err := io.ReadAll(c.InOrStdin())
-	if err != nil {
-		return nil, fmt.Errorf("cannot read standard input: %w", err)
-	}
-	return b, nil
 }
 
 // placed puts line and column to what the scanner has against a document.

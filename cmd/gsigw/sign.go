@@ -11,6 +11,7 @@ import (
 
 type signFlags struct {
 	credential credentialFile
+	input      input
 	*profileFlags
 }
 
@@ -39,6 +40,7 @@ The profiles wss-username and saml with --confirmation bearer sign nothing: send
 	c.Flags().StringVar(&f.credential.key, "key", "", "the private key where --credential holds certificates alone")
 	f.credential.passphraseFlag(c)
 	f.profileFlags.flags(c)
+	f.input.flag(c)
 	c.MarkFlagsMutuallyExclusive("key", "passphrase-file")
 	return c
 }
@@ -58,11 +60,13 @@ func sign(c *cobra.Command, f *signFlags) error {
 			return f.credential.explain(err)
 		}
 	}
-	src, err := stdin(c)
+	in, err := f.input.read(c)
 	if err != nil {
 		return err
 	}
-	m, err := soap.Read(src, soap.Limits{})
+	defer in.Close()
+	src := in.Source()
+	m, err := soap.Read(src, f.input.limits())
 	if err != nil {
 		return placed(src, err)
 	}
@@ -74,7 +78,7 @@ func sign(c *cobra.Command, f *signFlags) error {
 }
 
 func writeMessage(c *cobra.Command, e *soap.Edit) error {
-	out := bufio.NewWriter(c.OutOrStdout())
+	out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
 	if _, err := e.WriteTo(out); err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +25,7 @@ type verifyFlags struct {
 	require                 []string
 	asJSON                  bool
 	legacy                  legacyFlags
+	input                   input
 }
 
 func verifyCommand() *cobra.Command {
@@ -83,6 +84,7 @@ func (f *verifyFlags) flags(c *cobra.Command) {
 	fs.Var(&f.form, "print", "what to print")
 	fs.BoolVar(&f.asJSON, "json", false, "print JSON: who signed what and when")
 	f.legacy.flags(c)
+	f.input.flag(c)
 	c.MarkFlagRequired("trust")
 }
 
@@ -116,11 +118,13 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 		return err
 	}
 	defer replays.close()
-	src, err := stdin(c)
+	in, err := f.input.read(c)
 	if err != nil {
 		return err
 	}
-	m, err := soap.Read(src, soap.Limits{})
+	defer in.Close()
+	src := in.Source()
+	m, err := soap.Read(src, f.input.limits())
 	if err != nil {
 		return unread(src, err)
 	}
@@ -138,7 +142,7 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	if err != nil {
 		return err
 	}
-	encrypted, err := isEncrypted(verified)
+	encrypted, err := verified.HasCiphertext()
 	if err != nil {
 		return err
 	}
@@ -153,11 +157,11 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 
 // rebuild makes of a reply what an engine would get. A request may have names in text that only unsigned declarations
 // explain, as GT4's own clients write them; they are printed as text.
-func (f *verifyFlags) rebuild(v *wssec.Verified) ([]byte, error) {
+func (f *verifyFlags) rebuild(v *wssec.Verified) (*wssec.Rebuilt, error) {
 	if f.role.word == "reply" {
-		return v.Message(nil)
+		return v.Rebuild(nil)
 	}
-	return v.Digested()
+	return v.RebuildDigested()
 }
 
 func (f *verifyFlags) expect() (wssec.Expect, error) {
@@ -213,46 +217,24 @@ func dialect(m *soap.Message) string {
 	return m.Addressing.Dialect
 }
 
-func (f *verifyFlags) print(c *cobra.Command, v *wssec.Verified, message []byte, encrypted bool) error {
-	var out bytes.Buffer // whole before a byte is printed: what fails late must print nothing
+// print prints what was checked to its end: nothing of a message that fails.
+func (f *verifyFlags) print(c *cobra.Command, v *wssec.Verified, message *wssec.Rebuilt, encrypted bool) error {
+	out := bufio.NewWriterSize(c.OutOrStdout(), 64<<10)
 	form := f.form.word
 	if form == "text" && encrypted {
 		form = "body" // ciphertext is nobody's text
 	}
+	var err error
 	switch form {
 	case "message":
-		out.Write(message)
+		_, err = message.WriteTo(out)
 	case "body":
-		if err := v.WriteBody(&out); err != nil {
-			return err
-		}
+		err = v.WriteBody(out)
 	case "text":
-		text, err := v.Text()
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(&out, text)
+		err = v.WriteText(out)
+		out.WriteByte('\n')
 	}
-	_, err := out.WriteTo(c.OutOrStdout())
-	return err
-}
-
-// isEncrypted says whether there is ciphertext in Body: an EncryptedData element of XML Encryption, section 3.4.
-func isEncrypted(v *wssec.Verified) (bool, error) {
-	var body bytes.Buffer
-	if err := v.WriteBody(&body); err != nil {
-		return false, err
-	}
-	s := xmlscan.New(xmlscan.Memory(body.Bytes()), xmlscan.Limits{})
-	for {
-		kind, err := s.Next()
-		switch {
-		case err != nil || kind == xmlscan.EOF:
-			return false, err
-		case kind == xmlscan.StartElement && s.URI(s.Space) == "http://www.w3.org/2001/04/xmlenc#" && string(s.Local) == "EncryptedData":
-			return true, nil
-		}
-	}
+	return errors.Join(err, out.Flush())
 }
 
 // refused prints a refusal in its own form.

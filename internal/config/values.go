@@ -180,6 +180,15 @@ var units = []struct {
 }
 
 func parseSize(text string) (any, error) {
+	n, err := ParseSize(text)
+	if err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// ParseSize reads a number of bytes with its unit: 512B, 64KiB, 8MiB, 10MB.
+func ParseSize(text string) (Size, error) {
 	for _, u := range units {
 		digits, ok := strings.CutSuffix(text, u.name)
 		if !ok {
@@ -187,14 +196,14 @@ func parseSize(text string) (any, error) {
 		}
 		n, err := strconv.ParseUint(digits, 10, 63)
 		if err != nil || int64(n) > math.MaxInt64/u.bytes {
-			return nil, fmt.Errorf("%q is no size", text)
+			return 0, fmt.Errorf("%q is no size", text)
 		}
 		return Size(int64(n) * u.bytes), nil
 	}
 	if isNumber(text) {
-		return nil, fmt.Errorf("%s has no unit", text)
+		return 0, fmt.Errorf("%s has no unit", text)
 	}
-	return nil, fmt.Errorf("%q has no unit of size", text)
+	return 0, fmt.Errorf("%q has no unit of size", text)
 }
 
 func isNumber(text string) bool {
