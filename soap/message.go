@@ -13,7 +13,10 @@
 package soap
 
 import (
+	"io"
+
 	"gsigw/soap/xmlscan"
+	"gsigw/wssec/c14n"
 )
 
 // Name is a namespace name and a local name.
@@ -83,6 +86,7 @@ type Message struct {
 
 	limits Limits
 	ids    ids
+	plan   *c14n.Plan // of Body
 }
 
 // Element is an element's place in the message.
@@ -161,6 +165,15 @@ func (m *Message) Limits() Limits { return m.limits }
 // Scan reads the element's tokens again.
 func (m *Message) Scan(e *Element) *xmlscan.Scanner {
 	return xmlscan.NewElement(m.Source, e.Span, e.Scope, m.limits.Limits)
+}
+
+// WriteCanonical writes the element's canonical form. For Body that needs no scan where the method is exclusive canonical
+// XML as everybody uses it: the form is known since the message was read.
+func (m *Message) WriteCanonical(w io.Writer, e *Element, method c14n.Method) error {
+	if e.Span == m.Body.Span && m.plan.Suits(method) {
+		return m.plan.Write(w, m.Scan(e), method)
+	}
+	return c14n.Write(w, m.Scan(e), method)
 }
 
 // IsFault reports whether the message carries a SOAP fault.

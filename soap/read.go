@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"gsigw/soap/xmlscan"
+	"gsigw/wssec/c14n"
 )
 
 // Read indexes a message. It refuses what is not a well-formed SOAP envelope in UTF-8, what has a document type
@@ -34,6 +35,7 @@ type reader struct {
 	header *xmlscan.Scope // what header blocks inherit
 	open   *Element       // Header or Body, whichever came last
 	body   bool           // Body was met
+	plan   *c14n.Planner  // inside Body
 }
 
 func (r *reader) read() error {
@@ -41,6 +43,9 @@ func (r *reader) read() error {
 		kind, err := r.s.Next()
 		if err != nil {
 			return err
+		}
+		if r.plan != nil {
+			r.planned(kind)
 		}
 		switch kind {
 		case xmlscan.EOF:
@@ -60,6 +65,13 @@ func (r *reader) read() error {
 		if err != nil {
 			return err
 		}
+	}
+}
+
+// planned takes the token into the plan of Body, which ends with it.
+func (r *reader) planned(kind xmlscan.Kind) {
+	if r.plan.Token(kind); kind == xmlscan.EndElement && r.s.Depth() == 1 {
+		r.m.plan, r.plan = r.plan.Plan(), nil
 	}
 }
 
@@ -129,6 +141,9 @@ func (r *reader) part() error {
 	case e.Name == Name{space, "Body"} && !r.body:
 		r.m.Body, r.body = e, true
 		r.open = &r.m.Body
+		if !e.Empty {
+			r.plan = c14n.NewPlanner(r.s)
+		}
 	default:
 		return r.fail("has %.200s where Header or Body must stand, each once and in that order", e.Name)
 	}

@@ -131,7 +131,7 @@ func (s *signing) part(e *soap.Element) error {
 		}
 	}
 	h := s.digest.hash().New()
-	if err := c14n.Write(h, s.m.Scan(e), method); err != nil {
+	if err := s.m.WriteCanonical(h, e, method); err != nil {
 		return err
 	}
 	if a := method.ApexID; a != nil {

@@ -40,8 +40,8 @@ const (
 var Table = []Room{
 	{"soap/xmlscan", nil, "the scanner stands on nothing"},
 	{"soap/spool", []string{"soap/xmlscan"}, "a place for bytes, whatever they say"},
-	{"soap", []string{"soap/xmlscan"}, "the message is read by one scanner, and knows nothing of security"},
 	{"wssec/c14n", []string{"soap/xmlscan"}, "what is hashed comes from the scanner that read the message"},
+	{"soap", []string{"soap/xmlscan", "wssec/c14n"}, "the message is read by one scanner, once, and knows nothing of security but the canonical form"},
 
 	{"wssec/xmlenc", []string{"soap", "soap/xmlscan", "wssec/c14n"}, "ciphers and keys; what may be encrypted where is for wssec to say"},
 
@@ -86,6 +86,7 @@ var Table = []Room{
 	{"internal/gridtest/countersoap", nil, "generated stubs play the engine"},
 	{"internal/demo", []string{Public, "internal/gridtest", "internal/gridtest/countersoap", "internal/daemon"}, "the demo stands outside: it starts a gateway, and looks at what passes"},
 	{"internal/rooms", nil, "reads the listing alone"},
+	{"bench", []string{Public, "internal/gridtest"}, "measures what others use"},
 	{"interop", nil, "suites only: all of it is tests"},
 	{"cmd/gsigw", []string{All}, "everything meets here"},
 }

@@ -40,7 +40,7 @@ func (s *Scanner) ncname(i int) (int, error) {
 	if i >= len(s.buf) {
 		return 0, s.short("name")
 	}
-	if i == start || !isNameStart(firstRune(s.buf[start:i])) {
+	if i == start || !nameStart[s.buf[start]] && !isNameStart(firstRune(s.buf[start:i])) {
 		return 0, s.fail(Malformed, start, "has no name where one must stand")
 	}
 	return i, nil
@@ -79,12 +79,16 @@ func firstRune(b []byte) rune {
 
 var (
 	nameByte  [256]bool // ASCII name characters, colon left out
+	nameStart [256]bool // those that can be the first
+	valueByte [256]bool // ASCII that canonical XML writes in attribute values as it stands, without quotes
 	plainByte [256]bool // ASCII from space up, without & < >
 )
 
 func init() {
 	for c := range utf8.RuneSelf {
 		nameByte[c] = c != ':' && isNameRune(rune(c))
+		nameStart[c] = isNameStart(rune(c))
+		valueByte[c] = c >= 0x20 && c != '&' && c != '<' && c != '"' && c != '\''
 		plainByte[c] = c >= 0x20 && c != '&' && c != '<' && c != '>'
 	}
 }

@@ -86,7 +86,7 @@ type Scanner struct {
 	Decls         []Decl // StartElement: namespace declarations, in document order
 
 	Data      []byte // Text, CData, Comment: content as written; ProcInst: target, white space and data
-	Canonical bool   // Text: Data is what canonical XML writes for it
+	Canonical bool   // Text: Data is what canonical XML writes for it; tags: so is Raw, namespaces and the order of attributes apart
 
 	limits Limits
 	spaces
@@ -155,7 +155,14 @@ type frame struct {
 	name     uint32 // where its name starts in names
 	bindings uint32 // how many bindings were in force outside it
 	prefixes uint32
+	prefix   uint32 // how much of its name is prefix, colon included
 }
+
+// Raw is the token's bytes, markup included. It holds until the following Next.
+func (s *Scanner) Raw() []byte { return s.buf[s.Span.Start-s.base : s.Span.End-s.base] }
+
+// Source is what is scanned.
+func (s *Scanner) Source() Source { return s.src }
 
 // errShort asks Next for a larger window.
 var errShort = errors.New("xmlscan: token not whole in the window")

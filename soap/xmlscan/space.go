@@ -27,7 +27,6 @@ type spaces struct {
 	numbers  map[string]NS // of uris, once they are many
 	bindings []binding
 	prefixes []byte // the prefixes of the bindings, end to end
-	outer    int    // how many bindings came with the scope
 	inherit  []XMLAttr
 	pending  frame // what an empty element's end restores
 	scratch  []byte
@@ -72,7 +71,6 @@ func (sp *spaces) init(scope *Scope) {
 	for _, b := range scope.Bindings {
 		bind(sp, b.Prefix, number(sp, b.Space))
 	}
-	sp.outer = len(sp.bindings)
 	sp.inherit = scope.XML
 }
 
@@ -140,11 +138,11 @@ func (s *Scanner) Binding(i int) (prefix []byte, space NS) {
 // Lookup gives the namespace that prefix stands for at this place.
 func (s *Scanner) Lookup(prefix []byte) (NS, bool) { return s.lookup(prefix) }
 
-// Inherits reports whether the binding in force for prefix is one that came with the scope of NewElement.
-func (s *Scanner) Inherits(prefix []byte) bool {
+// IsAmong reports whether the binding in force for prefix is one of the outermost so many.
+func (s *Scanner) IsAmong(outermost int, prefix []byte) bool {
 	for i := len(s.bindings) - 1; i >= 0; i-- {
 		if string(s.prefixAt(i)) == string(prefix) {
-			return i < s.outer
+			return i < outermost
 		}
 	}
 	return false

@@ -19,8 +19,11 @@ func (s *Scanner) startTag() error {
 		return err
 	}
 	nameEnd := i
-	s.Attrs, s.Decls = s.Attrs[:0], s.Decls[:0]
-	out := frame{uint32(len(s.names)), uint32(len(s.bindings)), uint32(len(s.prefixes))}
+	s.Attrs, s.Decls, s.Canonical = s.Attrs[:0], s.Decls[:0], true
+	out := frame{uint32(len(s.names)), uint32(len(s.bindings)), uint32(len(s.prefixes)), 0}
+	if len(s.Prefix) > 0 {
+		out.prefix = uint32(len(s.Prefix)) + 1
+	}
 	end, empty, err := s.attributes(i)
 	if err == nil {
 		err = s.resolve()
@@ -52,6 +55,7 @@ func (s *Scanner) attributes(i int) (end int, empty bool, err error) {
 		}
 		switch s.buf[i] {
 		case '>':
+			s.Canonical = s.Canonical && i == space
 			return i + 1, false, nil
 		case '/':
 			if i+1 >= len(s.buf) {
@@ -60,11 +64,13 @@ func (s *Scanner) attributes(i int) (end int, empty bool, err error) {
 			if s.buf[i+1] != '>' {
 				return 0, false, s.fail(Malformed, i, "has '/' inside a tag")
 			}
+			s.Canonical = false
 			return i + 2, true, nil
 		}
 		if space == i {
 			return 0, false, s.fail(Malformed, i, "lacks white space before an attribute")
 		}
+		s.Canonical = s.Canonical && i == space+1 && s.buf[space] == ' '
 		if i, err = s.attribute(i); err != nil {
 			return 0, false, err
 		}
@@ -81,6 +87,7 @@ func (s *Scanner) attribute(i int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	nameEnd := i
 	if i = s.skipSpace(i); i < len(s.buf) && s.buf[i] != '=' {
 		return 0, s.fail(Malformed, i, "has an attribute %s without a value", clip(s.buf[start:i]))
 	}
@@ -92,16 +99,12 @@ func (s *Scanner) attribute(i int) (int, error) {
 	if quote != '"' && quote != '\'' {
 		return 0, s.fail(Malformed, i, "has an attribute value without quotes")
 	}
-	n := bytes.IndexByte(s.buf[i+1:], quote)
-	if n < 0 {
-		return 0, s.short("attribute value")
-	}
 	at := i + 1
-	a.Value = s.buf[at : at+n]
-	if a.Plain, err = s.attrValue(a.Value, at); err != nil {
+	if i, a.Plain, err = s.value(at, quote); err != nil {
 		return 0, err
 	}
-	i = at + n + 1
+	a.Value = s.buf[at : i-1]
+	s.Canonical = s.Canonical && a.Plain && quote == '"' && at == nameEnd+len(`="`)
 	switch {
 	case len(a.Prefix) == 0 && string(a.Local) == "xmlns":
 		return i, s.declare(nil, &a, start)
@@ -110,6 +113,24 @@ func (s *Scanner) attribute(i int) (int, error) {
 	}
 	s.Attrs = append(s.Attrs, a)
 	return i, nil
+}
+
+// value reads an attribute value at i and gives the offset behind its closing quote.
+func (s *Scanner) value(i int, quote byte) (end int, plain bool, err error) {
+	end = i
+	for end < len(s.buf) && valueByte[s.buf[end]] {
+		end++
+	}
+	if end < len(s.buf) && s.buf[end] == quote {
+		return end + 1, true, nil
+	}
+	n := bytes.IndexByte(s.buf[end:], quote)
+	if n < 0 {
+		return 0, false, s.short("attribute value")
+	}
+	end += n
+	plain, err = s.attrValue(s.buf[i:end], i)
+	return end + 1, plain, err
 }
 
 // declare puts a namespace declaration in force (Namespaces in XML 1.0, sections 3 and 5).
@@ -214,6 +235,9 @@ func (s *Scanner) duplicateOfMany() *Attr {
 
 // endTag reads </name>.
 func (s *Scanner) endTag() error {
+	if s.endsTop() {
+		return nil
+	}
 	gt := bytes.IndexByte(s.buf[s.pos:], '>')
 	if gt < 0 {
 		if len(s.buf)-s.pos > s.limits.TagBytes {
@@ -236,10 +260,37 @@ func (s *Scanner) endTag() error {
 	if c := bytes.IndexByte(name, ':'); c >= 0 {
 		s.Prefix, s.Local = name[:c], name[c+1:]
 	}
-	s.set(EndElement, s.pos+gt+1)
+	s.Canonical = false
+	s.close(s.pos + gt + 1)
+	return s.tooLong()
+}
+
+// endsTop reads an end tag that is written without white space and ends the element that is open.
+func (s *Scanner) endsTop() bool {
+	if len(s.stack) == 0 {
+		return false
+	}
+	top := s.stack[len(s.stack)-1]
+	open := s.names[top.name:]
+	end := s.pos + len("</") + len(open)
+	if end >= len(s.buf) || s.buf[end] != '>' || string(s.buf[s.pos+len("</"):end]) != string(open) {
+		return false
+	}
+	name := s.buf[s.pos+len("</") : end]
+	s.Prefix, s.Local = nil, name
+	if top.prefix > 0 {
+		s.Prefix, s.Local = name[:top.prefix-1], name[top.prefix:]
+	}
+	s.Canonical = true
+	s.close(end + 1)
+	return true
+}
+
+// close ends an end tag, and the element.
+func (s *Scanner) close(end int) {
+	s.set(EndElement, end)
 	s.leave(s.stack[len(s.stack)-1])
 	s.stack = s.stack[:len(s.stack)-1]
-	return s.tooLong()
 }
 
 func (s *Scanner) topName() []byte {

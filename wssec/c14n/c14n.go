@@ -69,14 +69,14 @@ func ByURI(uri string) (Method, bool) {
 // Write reads s to its end and writes the canonical form of what it scans: an element (xmlscan.NewElement) or a
 // whole document (xmlscan.New). Errors are those of s and of w.
 func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
-	c := &writer{w: w, s: s, Method: m, list: prefixList(m.Prefixes)}
-	c.makeRoom()
+	c := newWriter(w, s, m)
 	for c.err == nil {
 		kind, err := s.Next()
 		if err != nil {
 			return err
 		}
 		if kind == xmlscan.EOF {
+			c.endRun()
 			c.flush()
 			break
 		}
@@ -85,16 +85,29 @@ func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	return c.err
 }
 
+func newWriter(w io.Writer, s *xmlscan.Scanner, m Method) *writer {
+	c := &writer{w: w, s: s, Method: m, list: prefixList(m.Prefixes)}
+	c.memory, c.inMemory = s.Source().(xmlscan.Memory)
+	c.makeRoom()
+	return c
+}
+
 const bufferSize = 16 << 10
 
 type writer struct {
 	Method
-	w   io.Writer
-	s   *xmlscan.Scanner
-	out []byte
-	err error
+	w    io.Writer
+	s    *xmlscan.Scanner
+	out  []byte
+	run  xmlscan.Span // of the source: what follows out as it stands there
+	plan *Plan        // where it all goes in place of w
+	err  error
+
+	memory   xmlscan.Memory // the source, if
+	inMemory bool
 
 	begun    bool            // the first element was met
+	outer    int             // how many bindings were in force around it
 	list     map[string]bool // Prefixes as a set, without '#'
 	rendered []rendering
 	prefixes []byte // of rendered, end to end
@@ -143,12 +156,15 @@ func (c *writer) token(kind xmlscan.Kind) {
 		c.text()
 	case xmlscan.CData:
 		c.fail(c.checkText(c.s.Data, true))
+		c.endRun()
 		c.escape(c.s.Data)
 	case xmlscan.Comment:
 		if c.Comments {
+			c.endRun()
 			c.aside("<!--", "-->", c.s.Data)
 		}
 	case xmlscan.ProcInst:
+		c.endRun()
 		c.procInst()
 	}
 }
@@ -156,19 +172,31 @@ func (c *writer) token(kind xmlscan.Kind) {
 func (c *writer) start() {
 	apex := !c.begun
 	if apex {
-		c.begun = true
+		c.begun, c.outer = true, c.s.InScope()-len(c.s.Decls)
 		if id := c.ApexID; id != nil {
 			id.Prefix, id.Declared = c.s.AddAttr(id.Prefix, id.Space, id.Local, id.Value)
 		}
 	}
 	c.marks = append(c.marks, mark{uint32(len(c.rendered)), uint32(len(c.prefixes))})
 	c.collect(apex)
+	if c.s.Canonical && !apex && len(c.s.Decls)+len(c.todo) == 0 && c.inOrder() {
+		c.verbatim()
+	} else {
+		c.endRun()
+		c.startTag(apex)
+	}
+	c.fail(c.checkAttrs())
+}
+
+func (c *writer) startTag(apex bool) {
 	c.byte('<')
 	c.name(c.s.Prefix, c.s.Local)
 	c.declare()
-	c.attributes(apex)
+	if apex && !c.Exclusive {
+		c.inherit()
+	}
+	c.attributes()
 	c.byte('>')
-	c.fail(c.checkAttrs())
 }
 
 func (c *writer) fail(err error) {
@@ -179,9 +207,14 @@ func (c *writer) fail(err error) {
 
 func (c *writer) end() {
 	c.content.tail = c.content.tail[:0]
-	c.str("</")
-	c.name(c.s.Prefix, c.s.Local)
-	c.byte('>')
+	if c.s.Kind == xmlscan.EndElement && c.s.Canonical {
+		c.verbatim()
+	} else {
+		c.endRun()
+		c.str("</")
+		c.name(c.s.Prefix, c.s.Local)
+		c.byte('>')
+	}
 	last := c.marks[len(c.marks)-1]
 	c.marks = c.marks[:len(c.marks)-1]
 	c.rendered, c.prefixes = c.rendered[:last.rendered], c.prefixes[:last.prefixes]
@@ -192,8 +225,9 @@ func (c *writer) text() {
 	switch {
 	case len(c.marks) == 0:
 	case c.s.Canonical:
-		c.raw(c.s.Data)
+		c.verbatim()
 	default:
+		c.endRun()
 		c.textRefs(c.s.Data)
 	}
 }

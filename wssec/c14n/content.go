@@ -21,6 +21,12 @@ func (c *writer) checkText(raw []byte, literal bool) error {
 		return nil
 	}
 	t := &c.content
+	if plain := literal || bytes.IndexByte(raw, '&') < 0; plain && bytes.IndexByte(raw, ':') < 0 {
+		if name := lastName(raw); len(name) < len(raw) {
+			t.tail = append(t.tail[:0], name[max(0, len(name)-xmlscan.MaxPrefix):]...)
+			return nil
+		}
+	}
 	t.scratch = append(t.scratch[:0], t.tail...)
 	if literal {
 		t.scratch = append(t.scratch, raw...)
@@ -41,10 +47,14 @@ func (c *writer) checkAttrs() error {
 	c.content.tail = c.content.tail[:0]
 	for i := range c.s.Attrs {
 		a := &c.s.Attrs[i]
+		isType := string(a.Local) == "type" && c.s.URI(a.Space) == xsi
+		if a.Plain && !isType && bytes.IndexByte(a.Value, ':') < 0 {
+			continue
+		}
 		value := xmlscan.AppendAttr(c.content.scratch[:0], a.Value)
 		c.content.scratch = value
 		var err error
-		if string(a.Local) == "type" && c.s.URI(a.Space) == xsi {
+		if isType {
 			err = c.checkType(value)
 		} else {
 			err = c.checkNames(value)
@@ -91,7 +101,7 @@ func (c *writer) checkPrefix(prefix []byte, isType bool) error {
 		return nil
 	}
 	return c.Unwritten(Prefix{
-		Prefix: string(prefix), Space: c.s.URI(space), Written: c.s.URI(written), Type: isType, Outer: c.s.Inherits(prefix),
+		Prefix: string(prefix), Space: c.s.URI(space), Written: c.s.URI(written), Type: isType, Outer: c.s.IsAmong(c.outer, prefix),
 	})
 }
 

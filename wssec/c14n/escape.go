@@ -8,6 +8,34 @@ import (
 	"gsigw/soap/xmlscan"
 )
 
+// verbatim writes the token as it stands in the source: it may become one run with what stands before it.
+func (c *writer) verbatim() {
+	if !c.inMemory && c.plan == nil {
+		c.raw(c.s.Raw()) // which the window forgets
+		return
+	}
+	if at := c.s.Span; at.Start == c.run.End {
+		c.run.End = at.End
+	} else {
+		c.endRun()
+		c.run = at
+	}
+}
+
+// endRun ends the run: something else is to be written.
+func (c *writer) endRun() {
+	if c.run.Start == c.run.End {
+		return
+	}
+	if c.plan != nil {
+		c.plan.add(c.out, c.run)
+		c.out = c.out[:0]
+	} else {
+		c.raw(c.memory[c.run.Start:c.run.End])
+	}
+	c.run = xmlscan.Span{}
+}
+
 func (c *writer) byte(b byte) {
 	c.room(1)
 	c.out = append(c.out, b)
@@ -21,7 +49,11 @@ func (c *writer) str(s string) {
 
 // raw writes bytes as they are; large runs go to the hash without a copy.
 func (c *writer) raw(b []byte) {
-	if len(b) > bufferSize/2 {
+	if c.plan != nil && len(b) > maxOwn {
+		c.plan.void = true
+		return
+	}
+	if len(b) > bufferSize/8 && c.plan == nil {
 		c.flush()
 		c.write(b)
 		return
@@ -48,7 +80,11 @@ func (c *writer) drain() {
 }
 
 func (c *writer) flush() {
-	c.write(c.out)
+	if c.plan != nil {
+		c.plan.add(c.out, xmlscan.Span{})
+	} else {
+		c.write(c.out)
+	}
 	c.out = c.out[:0]
 }
 

@@ -125,22 +125,16 @@ func (c *writer) declare() {
 }
 
 // attributes writes the attributes, by namespace name and local name, those without a namespace first.
-func (c *writer) attributes(apex bool) {
-	if apex && !c.Exclusive {
-		c.inherit()
-	}
-	attrs := c.s.Attrs
+func (c *writer) attributes() {
 	c.order = c.order[:0]
-	inOrder := true
-	for i := range attrs {
+	for i := range c.s.Attrs {
 		c.order = append(c.order, i)
-		inOrder = inOrder && (i == 0 || c.compare(&attrs[i-1], &attrs[i]) < 0)
 	}
-	if !inOrder {
-		slices.SortFunc(c.order, func(i, j int) int { return c.compare(&attrs[i], &attrs[j]) })
+	if !c.inOrder() {
+		slices.SortFunc(c.order, func(i, j int) int { return c.compare(&c.s.Attrs[i], &c.s.Attrs[j]) })
 	}
 	for _, i := range c.order {
-		a := &attrs[i]
+		a := &c.s.Attrs[i]
 		c.byte(' ')
 		c.name(a.Prefix, a.Local)
 		c.str(`="`)
@@ -151,6 +145,16 @@ func (c *writer) attributes(apex bool) {
 		}
 		c.byte('"')
 	}
+}
+
+// inOrder reports whether the attributes stand in the order in which they are to be written.
+func (c *writer) inOrder() bool {
+	for i := 1; i < len(c.s.Attrs); i++ {
+		if c.compare(&c.s.Attrs[i-1], &c.s.Attrs[i]) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // inherit adds the xml: attributes of the elements around the apex (Canonical XML 1.0, section 2.4).
