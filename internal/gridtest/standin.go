@@ -10,6 +10,7 @@ package gridtest
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ import (
 // key (testdata/wsdl/counter.wsdl).
 type StandIn struct {
 	options  StandInOptions
-	verifier *wssec.Verifier
+	verifier *wssec.Verifier // opens with the host's key
 	listener net.Listener
 	server   *http.Server
 	done     chan struct{}
@@ -57,6 +58,10 @@ type StandInOptions struct {
 	ClientCerts tls.ClientAuthType // with TLS: RequestClientCert or RequireAnyClientCert; Trust judges them
 	Stock       bool               // as stock GT4 4.0.3: no SHA-2 in certificates
 	Plain       bool               // takes unsecured messages and answers alike
+	Privacy     bool               // demands encrypted messages; replies to those that are, are encrypted in any case
+	Modern      bool               // WS-Security of today instead of GT4's (standin_modern.go)
+	Confirm     bool               // with Modern: confirms the signature of requests
+	Users       map[string]string  // with Modern: passwords that will do instead of a signature, over TLS
 	Digest      wssec.Digest       // of its signatures
 	Authorized  []string           // DNs that may call; none: everyone who is trusted
 	Now         func() time.Time   // nil: time.Now
@@ -70,6 +75,8 @@ type StandInOptions struct {
 type Seen struct {
 	Operation soap.Name
 	Signer    string // DN of who signed the message; empty where nobody did
+	User      string // whose password came with it, or whose assertion
+	Encrypted bool
 	TLSPeer   string // DN of the client certificate; empty where there was none
 	Request   []byte // as received
 	Reply     []byte // as sent
@@ -86,7 +93,7 @@ func StartStandIn(o StandInOptions) (*StandIn, error) {
 	s := &StandIn{options: o, counters: map[string]int{}, done: make(chan struct{})}
 	s.verifier = &wssec.Verifier{
 		Trust: o.Trust, Now: o.Now, IgnoreSignedInfoPrefixes: true,
-		Replay: wssec.NewReplayCache(0, o.Now), Algorithms: wssec.Algorithms{SHA1: true},
+		Replay: wssec.NewReplayCache(0, o.Now), Algorithms: wssec.Algorithms{SHA1: true}, Decrypt: opening(o.Host),
 	}
 	if err := s.listen(); err != nil {
 		return nil, err
@@ -230,20 +237,32 @@ func (s *StandIn) exchange(ctx context.Context, seen *Seen) (status int, reply [
 }
 
 func (s *StandIn) serve(ctx context.Context, m *soap.Message, seen *Seen) ([]byte, error) {
+	c := &caller{message: m, text: seen.Request}
 	if !s.options.Plain || hasSecurity(m) {
-		signer, err := s.authenticate(ctx, m, seen.Request)
-		if err != nil {
+		var err error
+		if c, err = s.authenticate(ctx, m, seen.Request); err != nil {
 			return nil, err
 		}
-		seen.Signer = signer
 	}
-	result, err := s.call(m, seen.Request)
+	seen.Signer, seen.User, seen.Encrypted, seen.Operation = c.signer, c.user, c.encrypted, c.message.Operation
+	result, err := s.call(c.message, c.text)
 	if err != nil {
 		return nil, err
 	}
-	plain := replyEnvelope(m, s.URL(), result, s.misbehaviour())
+	plain := replyEnvelope(c.message, s.URL(), result, s.misbehaviour())
 	if seen.Signer == "" {
 		return plain, nil
 	}
-	return s.secured(ctx, plain)
+	return s.secured(ctx, plain, c)
+}
+
+// caller is who sent a request, and what it said.
+type caller struct {
+	signer    string // DN; empty where nobody signed
+	user      string // known by a password or an assertion instead
+	message   *soap.Message
+	text      []byte            // of the message, as it was before it was encrypted
+	encrypted bool              // it came encrypted
+	cert      *x509.Certificate // whose key signed
+	value     string            // of the signature, base64
 }

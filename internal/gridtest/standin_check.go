@@ -32,25 +32,28 @@ func hasSecurity(m *soap.Message) bool {
 }
 
 // authenticate finds out who signed, and refuses what the container refuses.
-func (s *StandIn) authenticate(ctx context.Context, m *soap.Message, request []byte) (dn string, err error) {
+func (s *StandIn) authenticate(ctx context.Context, m *soap.Message, request []byte) (*caller, error) {
+	if s.options.Modern {
+		return s.authenticateModern(ctx, m, request)
+	}
 	operation := "{" + m.Operation.Space + "}" + m.Operation.Local
 	if !hasSecurity(m) {
-		return "", &gt4Fault{"soapenv:Server.generalException", fmt.Sprintf("GSI Secure Conversation or GSI Secure Message or GSI Transport authentication required for %q operation.", operation)}
+		return nil, &gt4Fault{"soapenv:Server.generalException", fmt.Sprintf("GSI Secure Conversation or GSI Secure Message or GSI Transport authentication required for %q operation.", operation)}
 	}
 	if m.Version != soap.V11 || m.Addressing.Dialect != soap.Addressing200403 {
-		return "", &gt4Fault{"soapenv:Server.userException", "Target service is null"}
+		return nil, &gt4Fault{"soapenv:Server.userException", "Target service is null"}
 	}
 	if err := s.checkForm(request); err != nil {
-		return "", err
+		return nil, err
 	}
-	v, err := s.verifier.Verify(ctx, m, wssec.Expect{Role: wssec.Request, Require: dispatched(m)})
+	v, err := s.verifier.Verify(ctx, m, wssec.Expect{Role: wssec.Request, Encrypted: s.options.Privacy, Require: dispatched(m)})
 	if err != nil {
-		return "", asContainer(err)
+		return nil, asContainer(err)
 	}
 	if len(s.options.Authorized) > 0 && !slices.ContainsFunc(s.options.Authorized, v.Signer.Matches) {
-		return "", &gt4Fault{"soapenv:Server.userException", fmt.Sprintf("org.globus.wsrf.impl.security.authorization.exceptions.AuthorizationException: %q is not authorized to use operation: %s on this service", v.Signer.DN, operation)}
+		return nil, &gt4Fault{"soapenv:Server.userException", fmt.Sprintf("org.globus.wsrf.impl.security.authorization.exceptions.AuthorizationException: %q is not authorized to use operation: %s on this service", v.Signer.DN, operation)}
 	}
-	return v.Signer.DN, nil
+	return s.opened(v, m, request)
 }
 
 // dispatched are the headers that decide where a message goes.
@@ -71,7 +74,7 @@ func asContainer(err error) error {
 		return err
 	}
 	switch e.Class {
-	case wssec.ClassDigest, wssec.ClassSignature:
+	case wssec.ClassDigest, wssec.ClassSignature, wssec.ClassDecrypt:
 		return &gt4Fault{"wsse:FailedCheck", "The signature or decryption was invalid"}
 	case wssec.ClassUnsignedPart, wssec.ClassWrapped:
 		return generalFault("At least one of the headers used in dispatch was not secured: %v", err)
@@ -112,6 +115,9 @@ func (s *StandIn) checkForm(request []byte) error {
 	if err := s.checkToken(token); err != nil {
 		return err
 	}
+	if key := sec.SelectElement("EncryptedKey"); key != nil && sec.SelectElement("Signature") != nil && key.Index() < sec.SelectElement("Signature").Index() {
+		return generalFault("the EncryptedKey stands before the Signature")
+	}
 	if sec.FindElement("Timestamp/Created") == nil || sec.FindElement("Timestamp/Expires") == nil {
 		return generalFault("Timestamp lacks Created or Expires")
 	}
@@ -135,21 +141,9 @@ func (s *StandIn) checkForm(request []byte) error {
 
 // checkToken reads the certificates: end entity first in a PKIPath, and of algorithms that the container knows.
 func (s *StandIn) checkToken(token *etree.Element) error {
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(token.Text()), ""))
+	chain, err := tokenChain(token)
 	if err != nil {
-		return generalFault("the token is not base64")
-	}
-	var chain []*x509.Certificate
-	switch token.SelectAttrValue("ValueType", "") {
-	case pkiPathType:
-		chain, err = gsi.ParsePKIPath(der, 16)
-	case x509Type:
-		chain, err = x509.ParseCertificates(der)
-	default:
-		return generalFault("unsupported token type %s", token.SelectAttrValue("ValueType", ""))
-	}
-	if err != nil {
-		return generalFault("the token cannot be read: %v", err)
+		return err
 	}
 	for _, cert := range chain {
 		if s.options.Stock && cert.SignatureAlgorithm != x509.SHA1WithRSA && cert.SignatureAlgorithm != x509.MD5WithRSA {
@@ -157,4 +151,24 @@ func (s *StandIn) checkToken(token *etree.Element) error {
 		}
 	}
 	return nil
+}
+
+// tokenChain reads the certificates of a token, leaf first.
+func tokenChain(token *etree.Element) (chain []*x509.Certificate, err error) {
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(token.Text()), ""))
+	if err != nil {
+		return nil, generalFault("the token is not base64")
+	}
+	switch token.SelectAttrValue("ValueType", "") {
+	case pkiPathType:
+		chain, err = gsi.ParsePKIPath(der, 16)
+	case x509Type:
+		chain, err = x509.ParseCertificates(der)
+	default:
+		return nil, generalFault("unsupported token type %s", token.SelectAttrValue("ValueType", ""))
+	}
+	if err != nil {
+		return nil, generalFault("the token cannot be read: %v", err)
+	}
+	return chain, nil
 }

@@ -2,6 +2,7 @@ package gridtest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/xml"
@@ -12,7 +13,6 @@ import (
 
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
-	"gsigw/wssec"
 )
 
 // Misbehaviour is something that a StandIn does wrong.
@@ -35,6 +35,14 @@ const (
 	Garbage        Misbehaviour = "garbage"          // answers with something that is no SOAP
 	HangUp         Misbehaviour = "hang-up"          // closes the connection without an answer
 	AddHeader      Misbehaviour = "add-header"       // adds an unsigned header that an engine would act on
+
+	ClearReply        Misbehaviour = "clear-reply"        // signs the reply to an encrypted request, and does not encrypt it
+	OtherRecipient    Misbehaviour = "other-recipient"    // encrypts to Other
+	BrokenKey         Misbehaviour = "broken-key"         // changes the encrypted key, which GT4 does not sign
+	BrokenCiphertext  Misbehaviour = "broken-ciphertext"  // changes the encrypted content
+	UnnamedCipher     Misbehaviour = "unnamed-cipher"     // encrypts with algorithms that nobody named
+	NoConfirmation    Misbehaviour = "no-confirmation"    // does not confirm the request's signature
+	WrongConfirmation Misbehaviour = "wrong-confirmation" // confirms another one
 )
 
 // replyEnvelope is a reply in the form of GT4's (capture 02): MessageID, To, Action, From, RelatesTo.
@@ -48,19 +56,30 @@ func replyEnvelope(request *soap.Message, from, content string, m Misbehaviour) 
 	if m == WrongRelatesTo {
 		relates = "uuid:" + rand.Text()
 	}
-	to := fmt.Sprintf(`<wsa:To soapenv:mustUnderstand="0">%s</wsa:To>`, soap.Anonymous(soap.Addressing200403))
-	return envelope(to, action, from, relates, content)
+	dialect := request.Addressing.Dialect
+	if dialect != soap.Addressing200403 && m != UnsignedFault && m != SignedFault {
+		action = request.Addressing.Action + "Response"
+	}
+	to := fmt.Sprintf(`<wsa:To soapenv:mustUnderstand="0">%s</wsa:To>`, soap.Anonymous(dialect))
+	return envelope(dialect, to, action, from, relates, content)
 }
 
-func envelope(to, action, from, relates, content string) []byte {
+// envelope is a reply with addressing headers of a dialect; without any where that is empty.
+func envelope(dialect, to, action, from, relates, content string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<soapenv:Envelope xmlns:soapenv="%s" xmlns:wsa="%s" xmlns:xsd="http://www.w3.org/2001/XMLSchema" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Header>`,
-		soap.Envelope11, soap.Addressing200403)
-	fmt.Fprintf(&b, `<wsa:MessageID soapenv:mustUnderstand="0">uuid:%s</wsa:MessageID>%s`, rand.Text(), to)
-	fmt.Fprintf(&b, `<wsa:Action soapenv:mustUnderstand="0">%s</wsa:Action>`, text(action))
-	fmt.Fprintf(&b, `<wsa:From soapenv:mustUnderstand="0"><wsa:Address>%s</wsa:Address></wsa:From>`, text(from))
+		soap.Envelope11, cmp.Or(dialect, soap.Addressing200403))
+	if dialect != "" {
+		fmt.Fprintf(&b, `<wsa:MessageID soapenv:mustUnderstand="0">uuid:%s</wsa:MessageID>%s`, rand.Text(), to)
+		fmt.Fprintf(&b, `<wsa:Action soapenv:mustUnderstand="0">%s</wsa:Action>`, text(action))
+		fmt.Fprintf(&b, `<wsa:From soapenv:mustUnderstand="0"><wsa:Address>%s</wsa:Address></wsa:From>`, text(from))
+	}
 	if relates != "" {
-		fmt.Fprintf(&b, `<wsa:RelatesTo RelationshipType="wsa:Reply" soapenv:mustUnderstand="0">%s</wsa:RelatesTo>`, text(relates))
+		relation := ""
+		if dialect == soap.Addressing200403 {
+			relation = ` RelationshipType="wsa:Reply"`
+		}
+		fmt.Fprintf(&b, `<wsa:RelatesTo%s soapenv:mustUnderstand="0">%s</wsa:RelatesTo>`, relation, text(relates))
 	}
 	fmt.Fprintf(&b, `</soapenv:Header><soapenv:Body>%s</soapenv:Body></soapenv:Envelope>`, content)
 	return b.Bytes()
@@ -80,11 +99,11 @@ func faultEnvelope(request *soap.Message, from string, f *gt4Fault) []byte {
 	}
 	content := fmt.Sprintf(`<soapenv:Fault><faultcode xmlns:wsse="%s">%s</faultcode><faultstring>%s</faultstring><detail><ns1:hostname xmlns:ns1="http://xml.apache.org/axis/">localhost</ns1:hostname></detail></soapenv:Fault>`,
 		soap.WSSE, f.code, text(f.text))
-	return envelope("", soap.Addressing200403+"/fault", from, relates, content)
+	return envelope(soap.Addressing200403, "", soap.Addressing200403+"/fault", from, relates, content)
 }
 
-// secured signs a reply as the host, or does wrong with it.
-func (s *StandIn) secured(ctx context.Context, plain []byte) ([]byte, error) {
+// secured signs a reply as the host, encrypted where the request was, or does wrong with it.
+func (s *StandIn) secured(ctx context.Context, plain []byte, c *caller) ([]byte, error) {
 	m := s.misbehaviour()
 	if m == DropSignature || m == UnsignedFault {
 		return plain, nil
@@ -100,8 +119,11 @@ func (s *StandIn) secured(ctx context.Context, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	profile := &wssec.GSIMessage{Digest: s.options.Digest, Token: wssec.TokenPKIPath, Now: now}
-	edit, _, err := profile.Secure(ctx, message, signer)
+	if s.options.Confirm {
+		signed, err := s.confirming(message, c, signer, now())
+		return s.spoil(signed, m), err
+	}
+	edit, _, err := s.profile(c, now).Secure(ctx, message, signer)
 	if err != nil {
 		return nil, err
 	}
@@ -125,6 +147,8 @@ func (s *StandIn) spoil(reply []byte, m Misbehaviour) []byte {
 		if s.last != nil {
 			return s.last
 		}
+	case BrokenKey, BrokenCiphertext:
+		return breakCipher(reply, m)
 	case "":
 		s.last = reply
 	case WrapBody:
