@@ -137,7 +137,7 @@ func (f *profileFlags) make(c *cobra.Command, hasCredential bool) (wssec.Profile
 	case wssX509:
 		return &wssec.X509Message{
 			Digest: digest, Token: token, KeyReference: reference, SignToken: f.signToken, InclusiveNamespaces: f.inclusive,
-			Unanswered: true,
+			Privacy: privacy, EncryptFirst: f.order.word == "encrypt-first", Unanswered: true,
 		}, nil
 	case wssUsername:
 		return &wssec.UsernameToken{User: f.username, Password: f.password, Digest: f.passwordType.word == "digest"}, nil

@@ -64,6 +64,7 @@ func (g *Gateway) x509Message(s *State, r *policy.Route) wssec.Profile {
 		Digest: digests[r.Digest], Token: tokens[r.Token], KeyReference: keyReferences[r.KeyReference],
 		DropHeaders: names(r.DropHeaders), Now: g.Now, Verifier: g.verifier(s, r),
 		InclusiveNamespaces: r.InclusiveNamespaces, SignatureConfirmation: r.SignatureConfirmation,
+		Privacy: privacy(s, r), EncryptFirst: r.Order == policy.EncryptFirst,
 	}
 }
 

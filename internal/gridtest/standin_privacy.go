@@ -31,12 +31,14 @@ func (s *StandIn) opened(v *wssec.Verified, m *soap.Message, request []byte) (*c
 	if err := doc.ReadFromBytes(request); err != nil {
 		return nil, err
 	}
-	if token := doc.FindElement("/Envelope/Header/Security/BinarySecurityToken"); token != nil {
+	for _, token := range doc.FindElements("/Envelope/Header/Security/BinarySecurityToken") {
 		chain, err := tokenChain(token)
 		if err != nil {
 			return nil, err
 		}
-		c.cert = chain[0]
+		if !chain[0].Equal(s.options.Host.Leaf()) { // that says who the message is encrypted to
+			c.cert = chain[0]
+		}
 	}
 	if value := doc.FindElement("/Envelope/Header/Security/Signature/SignatureValue"); value != nil {
 		c.value = value.Text()
