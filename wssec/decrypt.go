@@ -179,7 +179,7 @@ func (v *verification) assign(keys []*encryptedKey, data []*encryptedData) error
 			return refused("ReferenceList", err)
 		}
 		for _, uri := range uris {
-			if err := refer(uri, i, func(d *encryptedData) (*encryptedKey, error) { return keyOf(keys, d) }); err != nil {
+			if err := refer(uri, i, func(d *encryptedData) (*encryptedKey, error) { return namedKey(keys, d) }); err != nil {
 				return err
 			}
 		}
@@ -202,8 +202,8 @@ func (v *verification) referencedData(uri string, byID map[string]*encryptedData
 	}
 }
 
-// keyOf finds the encrypted key that the KeyInfo of an EncryptedData refers to.
-func keyOf(keys []*encryptedKey, d *encryptedData) (*encryptedKey, error) {
+// namedKey finds the encrypted key that the KeyInfo of an EncryptedData refers to.
+func namedKey(keys []*encryptedKey, d *encryptedData) (*encryptedKey, error) {
 	if len(d.Keys) == 1 {
 		if id, ok := localID(d.Keys[0]); ok {
 			for _, k := range keys {
