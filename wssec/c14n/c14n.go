@@ -9,6 +9,7 @@
 package c14n
 
 import (
+	"fmt"
 	"io"
 
 	"gsigw/soap/xmlscan"
@@ -67,13 +68,22 @@ func ByURI(uri string) (Method, bool) {
 }
 
 // Write reads s to its end and writes the canonical form of what it scans: an element (xmlscan.NewElement) or a
-// whole document (xmlscan.New). Errors are those of s and of w.
+// whole document (xmlscan.New). What grows beyond MaxGrowth is refused. Errors are those of s and of w.
 func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	c := newWriter(w, s, m)
-	for c.err == nil {
+	for first := true; c.err == nil; first = false {
 		kind, err := s.Next()
 		if err != nil {
 			return err
+		}
+		if first {
+			c.from = s.Span.Start
+		}
+		if c.wrote > freeGrowth+MaxGrowth*(s.Span.End-c.from) {
+			return &xmlscan.Error{
+				Class: xmlscan.Limit, Limit: "canonical-form", Offset: s.Span.Start,
+				Msg: fmt.Sprintf("exceeds the limit canonical-form of %d times its own size", MaxGrowth),
+			}
 		}
 		if kind == xmlscan.EOF {
 			c.endRun()
@@ -92,6 +102,13 @@ func newWriter(w io.Writer, s *xmlscan.Scanner, m Method) *writer {
 	return c
 }
 
+// MaxGrowth is how many times as large as its source, and 32 KiB, a canonical form may be: namespace declarations are
+// written anew on every sibling that uses them, and inclusively all of those in scope, so that a message could make its
+// reader hash hundreds of times its own size.
+const MaxGrowth = 16
+
+const freeGrowth = 32 << 10
+
 const bufferSize = 16 << 10
 
 type writer struct {
@@ -102,6 +119,8 @@ type writer struct {
 	run  xmlscan.Span // of the source: what follows out as it stands there
 	plan *Plan        // where it all goes in place of w
 	err  error
+
+	from, wrote int64 // where the source starts, and what w got
 
 	memory   xmlscan.Memory // the source, if
 	inMemory bool

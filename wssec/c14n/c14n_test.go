@@ -143,3 +143,23 @@ func TestWrite_ReportsNamesInContentWithoutADeclaration(t *testing.T) {
 		}
 	}
 }
+
+func TestWrite_RefusesWhatGrowsBeyondItsLimit(t *testing.T) {
+	name := "urn:" + strings.Repeat("x", 500)
+	for _, c := range []struct {
+		doc     string
+		method  Method
+		refused bool
+	}{
+		{`<p:b xmlns:p="urn:p" xmlns="` + name + `">` + strings.Repeat("<a/>", 1000) + `</p:b>`, Method{Exclusive: true}, true},
+		{`<p:b xmlns:p="urn:p" xmlns="` + name + `">` + strings.Repeat("<a/>", 1000) + `</p:b>`, Method{}, false},
+		{`<p:b xmlns:p="urn:p" xmlns="urn:a">` + strings.Repeat("<a/>", 10_000) + `</p:b>`, Method{Exclusive: true}, false},
+		{`<p:b xmlns:p="urn:p" xmlns="` + name + `">` + strings.Repeat("<a/>", 30) + `</p:b>`, Method{Exclusive: true}, false},
+	} {
+		err := Write(io.Discard, xmlscan.New(xmlscan.Memory(c.doc), xmlscan.Limits{}), c.method)
+		limit, ok := errors.AsType[*xmlscan.Error](err)
+		if c.refused != (ok && limit.Limit == "canonical-form") || err != nil && !c.refused {
+			t.Errorf("%d bytes: %v", len(c.doc), err)
+		}
+	}
+}

@@ -91,6 +91,7 @@ func (c *writer) flush() {
 func (c *writer) write(b []byte) {
 	if c.err == nil && len(b) > 0 {
 		_, c.err = c.w.Write(b)
+		c.wrote += int64(len(b))
 	}
 }
 
