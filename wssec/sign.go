@@ -58,7 +58,7 @@ func (p *GSIMessage) Secure(_ context.Context, m *soap.Message, c *gsi.Credentia
 	if err != nil {
 		return nil, nil, err
 	}
-	return edit, &pendingReply{verifier: verifier, messageID: m.Addressing.MessageID}, nil
+	return edit, &pendingReply{verifier: verifier, messageID: m.Addressing.MessageID, encrypted: p.Privacy != nil}, nil
 }
 
 func (p *GSIMessage) sign(s *signing, c *gsi.Credential, now time.Time, encryptedKey []byte) (*soap.Edit, error) {
@@ -138,6 +138,7 @@ type pendingReply struct {
 	verifier  *Verifier
 	messageID string
 	confirms  []byte // the signature value to confirm, nil where none need be
+	encrypted bool   // it must come so, since the request went so
 }
 
 func (p *pendingReply) Verify(ctx context.Context, reply *soap.Message, e Expect) (*Verified, error) {
@@ -145,5 +146,6 @@ func (p *pendingReply) Verify(ctx context.Context, reply *soap.Message, e Expect
 		return nil, &Error{Class: ClassRelatesTo, Msg: "the request had no MessageID that a reply could answer"}
 	}
 	e.Role, e.RelatesTo, e.Confirms = Reply, p.messageID, p.confirms
+	e.Encrypted = e.Encrypted || p.encrypted
 	return p.verifier.Verify(ctx, reply, e)
 }
