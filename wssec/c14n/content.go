@@ -21,7 +21,7 @@ func (c *writer) checkText(raw []byte, literal bool) error {
 		return nil
 	}
 	t := &c.content
-	if plain := literal || bytes.IndexByte(raw, '&') < 0; plain && bytes.IndexByte(raw, ':') < 0 {
+	if (literal || c.s.Canonical) && bytes.IndexByte(raw, ':') < 0 { // nor does a reference stand for one
 		if name := lastName(raw); len(name) < len(raw) {
 			t.tail = append(t.tail[:0], name[max(0, len(name)-xmlscan.MaxPrefix):]...)
 			return nil
@@ -108,12 +108,21 @@ func (c *writer) checkPrefix(prefix []byte, isType bool) error {
 // lastName is the longest run at the end of b that could be a name without a colon: none starts with a digit or minus.
 func lastName(b []byte) []byte {
 	i := len(b)
-	for i > 0 {
-		ch := b[i-1]
-		if !(ch >= 0x80 || ch == '_' || ch == '-' || ch == '.' || '0' <= ch && ch <= '9' || 'a' <= ch|0x20 && ch|0x20 <= 'z') {
-			break
-		}
+	for i > 0 && inName[b[i-1]] {
 		i--
 	}
-	return bytes.TrimLeft(b[i:], "-.0123456789")
+	for i < len(b) && !startsName[b[i]] {
+		i++
+	}
+	return b[i:]
+}
+
+// What can be part of a name, and its start; of characters beyond ASCII all are taken to be.
+var inName, startsName [256]bool
+
+func init() {
+	for ch := range 256 {
+		startsName[ch] = ch >= 0x80 || ch == '_' || 'a' <= ch|0x20 && ch|0x20 <= 'z'
+		inName[ch] = startsName[ch] || ch == '-' || ch == '.' || '0' <= ch && ch <= '9'
+	}
 }
