@@ -23,6 +23,11 @@ func TestAttacks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if *writeAttacks != "" {
+		if err := gridtest.WriteAttacks(*writeAttacks, attacks); err != nil {
+			t.Fatal(err)
+		}
+	}
 	refused, taken := 0, 0
 	for _, a := range attacks {
 		t.Run(a.Name, func(t *testing.T) {

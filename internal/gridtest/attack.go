@@ -121,7 +121,7 @@ func slug(value string, i int) string {
 		switch {
 		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
 			return r
-		case r == ' ', r == '-', r == '/', r == ':', r == '+':
+		case r == ' ', r == '-', r == '/', r == ':':
 			return '-'
 		}
 		return -1
@@ -136,8 +136,9 @@ func (s *script) variant(base *Base, values *strings.Replacer) (Attack, error) {
 	a := Attack{About: s.about, Base: base}
 	e := &editor{Base: base, attack: &a, doc: base.Message}
 	for _, st := range s.steps { // twice: a value may name another variable
-		if err := e.do(values.Replace(st.verb), values.Replace(values.Replace(st.args))); err != nil {
-			return a, fmt.Errorf("%s: %w", st.verb, err)
+		verb, args, _ := strings.Cut(values.Replace(values.Replace(st)), " ")
+		if err := e.do(verb, strings.TrimSpace(args)); err != nil {
+			return a, fmt.Errorf("%s: %w", verb, err)
 		}
 	}
 	if !e.judged {

@@ -22,6 +22,7 @@ type Base struct {
 	At         time.Time
 	Reply      bool
 	RelatesTo  string // of a reply
+	args       []string
 
 	credentials  map[string]*gsi.Credential
 	certificates map[string]*x509.Certificate

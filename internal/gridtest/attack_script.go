@@ -10,7 +10,7 @@ type script struct {
 	name, about string
 	bases       []string
 	loops       []loop
-	steps       []step
+	steps       []string
 }
 
 // loop names variables and the rows of values that they take.
@@ -18,8 +18,6 @@ type loop struct {
 	names []string
 	rows  [][]string
 }
-
-type step struct{ verb, args string }
 
 // parseScripts reads a file: stanzas, empty lines and lines of comment (#). A line that starts with a bar goes on with
 // the step above.
@@ -73,7 +71,7 @@ func (s *script) add(verb, args string) error {
 		}
 		l := loop{names: strings.Fields(names)}
 		for value := range strings.SplitSeq(" "+values, " |") {
-			row := strings.Split(value, " ;; ")
+			row := strings.Split(value+" ", " ;; ")
 			if len(row) != len(l.names) {
 				return fmt.Errorf("%s: %q has %d values for %s", s.name, value, len(row), names)
 			}
@@ -84,7 +82,7 @@ func (s *script) add(verb, args string) error {
 		}
 		s.loops = append(s.loops, l)
 	default:
-		s.steps = append(s.steps, step{verb, args})
+		s.steps = append(s.steps, verb+" "+args)
 	}
 	return nil
 }

@@ -121,14 +121,15 @@ func signatureOf(doc string) (*soap.Message, *soap.Node, error) {
 	return nil, nil, errors.New("the message has no signature")
 }
 
-// elementOf finds the element of a reference wherever it stands in a header block, or Body.
+// elementOf finds the element of a reference wherever it stands in a header block, or in Body.
 func elementOf(m *soap.Message, uri string) (*soap.Element, error) {
 	id := strings.TrimPrefix(uri, "#")
-	if m.Body.ID == id {
-		return &m.Body, nil
-	}
+	places := []*soap.Element{&m.Body}
 	for _, b := range m.Blocks {
-		tree, err := m.Tree(&b.Element)
+		places = append(places, &b.Element)
+	}
+	for _, e := range places {
+		tree, err := m.Tree(e)
 		if err != nil {
 			return nil, err
 		}

@@ -82,8 +82,21 @@ func (e *editor) value(expr string) (string, error) {
 		return e.Message[at.start:at.inner], nil
 	case "id":
 		return e.id(name)
+	case "space":
+		return e.space(name)
 	}
 	return "", fmt.Errorf("an element has no %s", of)
+}
+
+// space is the namespace of an element, as Envelope binds its prefix.
+func (b *Base) space(anchor string) (string, error) {
+	prefix, _, _ := strings.Cut(anchors[anchor], ":")
+	_, rest, ok := strings.Cut(b.Message, " xmlns:"+prefix+`="`)
+	space, _, closed := strings.Cut(rest, `"`)
+	if !ok || !closed {
+		return "", fmt.Errorf("%s has a namespace that Envelope does not bind", anchor)
+	}
+	return space, nil
 }
 
 var idPattern = regexp.MustCompile(` (?:wsu:)?Id="([^"]*)"`)
