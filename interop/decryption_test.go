@@ -139,3 +139,46 @@ func TestDecrypt_ReadsWSS4JPartsAndKeyReferences(t *testing.T) {
 		}
 	}
 }
+
+// WSS4J answers with what the request's privacy asks for, in either order, to the key that signed the request.
+func TestPending_AcceptsEncryptedWSS4JReplies(t *testing.T) {
+	g := newWSSGrid(t)
+	strong, weak := encryptionPair{"aes128-gcm", "rsa-oaep"}, encryptionPair{"aes128-cbc", "rsa-1_5"}
+	for _, order := range encryptionOrders[1:] {
+		for _, actions := range []string{"Timestamp Signature Encrypt", "Timestamp Encrypt Signature"} {
+			for _, c := range []struct {
+				name        string
+				asked, came encryptionPair
+				isTaken     bool
+			}{
+				{"strong", strong, strong, true},
+				{"weak as asked", weak, weak, true},
+				{"weak unasked", strong, weak, false},
+			} {
+				t.Run(order.name+" and "+actions+" "+c.name, func(t *testing.T) {
+					profile := order.profile(g.privacy(t, c.asked))
+					x := profile.(*wssec.X509Message)
+					x.Verifier, x.SignatureConfirmation = g.verifier(), true
+					request, pending := secured(t, x, g.user, modernMessage(soap12NS, ""))
+					confirm := options{"enableSignatureConfirmation": "true", "isBSPCompliant": "false"}
+					g.peer.must(t, "check", confirm.with(options{"action": order.wss4j}), request)
+
+					reply := wss4jReply{envelope: soap12NS, options: confirm.with(options{
+						"action": actions, "encryptionUser": "user", "signatureKeyIdentifier": "DirectReference",
+						"signatureAlgorithm": dsigMoreNS + "rsa-sha256", "signatureDigestAlgorithm": xmlencNS + "sha256",
+						"encryptionSymAlgorithm": cipherURI[c.came.cipher], "encryptionKeyTransportAlgorithm": transportURI[c.came.transport],
+					})}
+					answer := g.reply(t, reply, "host")
+					text, err := replyText(t.Context(), pending, answer)
+					if isTaken := err == nil && text == "5"; isTaken != c.isTaken {
+						t.Errorf("taken %t, want %t: %v, text %q", isTaken, c.isTaken, err, text)
+					}
+					reply.options["action"] = "Timestamp Signature"
+					if _, err := replyText(t.Context(), pending, g.reply(t, reply, "host")); err == nil {
+						t.Error("a reply is taken that is not encrypted")
+					}
+				})
+			}
+		}
+	}
+}
