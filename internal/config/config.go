@@ -50,6 +50,7 @@ type Config struct {
 	Routes      map[string]Route      `yaml:"routes" need:"true" doc:"the destinations by name; what no route names is denied"`
 	Reverse     Reverse               `yaml:"reverse" doc:"listen paths for engines that cannot use a proxy"`
 	Limits      Limits                `yaml:"limits" doc:"bounds on a message; beyond one it is refused with a fault that names it"`
+	Spool       Spool                 `yaml:"spool" doc:"where large messages lie while they are under way: files without a name, sealed under a key that the process alone has"`
 	Timeouts    Timeouts              `yaml:"timeouts" doc:"bounds on each leg of an exchange"`
 	ClockSkew   time.Duration         `yaml:"clock-skew" def:"5m" doc:"how far a peer's clock may be off"`
 	Replay      Replay                `yaml:"replay" doc:"the memory of MessageIDs seen"`
@@ -193,6 +194,13 @@ type Limits struct {
 	References     int  `yaml:"references" def:"64" min:"1" doc:"references of one signature"`
 	Certificates   int  `yaml:"certificates" def:"16" min:"1" doc:"certificates of one chain"`
 	RSABits        int  `yaml:"rsa-bits" def:"8192" min:"2048" max:"16384" doc:"the largest RSA key believed"`
+}
+
+// Spool is the place of messages that are too large for memory.
+type Spool struct {
+	Threshold Size `yaml:"threshold" def:"8MiB" min:"65536" doc:"a larger message lies in a file"`
+	Dir       Path `yaml:"dir" doc:"directory of the files, on a disk; default: $TMPDIR, or else /var/tmp"`
+	Memory    Size `yaml:"memory" def:"128MiB" min:"1048576" doc:"of all messages that lie in memory; what would be more lies in files, although it is smaller than threshold"`
 }
 
 // Timeouts bound the legs of an exchange.

@@ -40,6 +40,7 @@ func (d *document) files(c *Config) {
 	}
 	d.directory("ca.dir", c.CA.Dir, "make it with: gsigw ca init")
 	d.directory("trace", c.Trace, "make it, mode 0700")
+	d.directory("spool.dir", c.Spool.Dir, "make it, on a disk, writable for the gateway's user")
 }
 
 func (d *document) routeFiles(at string, r Route) {

@@ -124,6 +124,7 @@ func (d *Daemon) build(o Options) error {
 	}
 	d.gateway, err = gateway.New(gateway.Config{
 		Log: d.log, Observer: metrics, Trace: trace, Now: d.now, Replay: replay,
+		Spool: poolOf(d.started.Spool),
 	}, w.state)
 	if err != nil {
 		return err

@@ -109,6 +109,7 @@ func needsRestart(a, b *config.Config) (what []string) {
 		{"client certificates of callers", slices.Equal(clientCertFiles(a), clientCertFiles(b))},
 		{"limits and timeouts of engines' connections", interceptLimits(a) == interceptLimits(b)},
 		{"replay", a.Replay == b.Replay},
+		{"spool", a.Spool == b.Spool},
 		{"trace", a.Trace == b.Trace},
 		{"log.format", a.Log.Format == b.Log.Format},
 	} {

@@ -88,6 +88,7 @@ func wire(c *config.Config, own []netip.AddrPort, now func() time.Time, before *
 		return nil, err
 	}
 	w.recipients(p)
+	w.spool()
 	if err := w.recognise(); err != nil {
 		return nil, err
 	}

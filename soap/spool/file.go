@@ -55,6 +55,15 @@ type opened struct {
 }
 
 func (p *Pool) newFile() (*file, error) {
+	f, err := p.openFile()
+	if err != nil {
+		return nil, err
+	}
+	p.files.Add(1)
+	return &file{File: f, dir: p.Directory(), seal: p.sealer(), number: p.last.Add(1)}, nil
+}
+
+func (p *Pool) openFile() (*os.File, error) {
 	create := p.create
 	if create == nil {
 		create = createFile
@@ -64,8 +73,16 @@ func (p *Pool) newFile() (*file, error) {
 	if err != nil {
 		return nil, &Error{dir, unnamed(err)}
 	}
-	p.files.Add(1)
-	return &file{File: f, dir: dir, seal: p.sealer(), number: p.last.Add(1)}, nil
+	return f, nil
+}
+
+// Check reports why no file could be made now: an *Error.
+func (p *Pool) Check() error {
+	f, err := p.openFile()
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // unnamed leaves out the file's name, which says nothing, and keeps the reason.

@@ -295,9 +295,20 @@ func TestPool_SaysWhereThereIsNoRoom(t *testing.T) {
 	isEmpty(t, p)
 
 	gone := &Pool{Dir: filepath.Join(t.TempDir(), "gone"), Threshold: 1}
+	if err := gone.Check(); !errors.As(err, new(*Error)) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Check: %v", err)
+	}
 	if _, err := gone.Read(bytes.NewReader(text(100)), 1<<30); !errors.As(err, new(*Error)) || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestPool_CheckLeavesNothing(t *testing.T) {
+	p := poolIn(t)
+	if err := p.Check(); err != nil {
+		t.Error(err)
+	}
+	isEmpty(t, p)
 }
 
 func TestPool_TheDefaultDirectoryIsOnDisk(t *testing.T) {
