@@ -92,8 +92,8 @@ func StartStandIn(o StandInOptions) (*StandIn, error) {
 	}
 	s := &StandIn{options: o, counters: map[string]int{}, done: make(chan struct{})}
 	s.verifier = &wssec.Verifier{
-		Trust: o.Trust, Now: o.Now, IgnoreSignedInfoPrefixes: true,
-		Replay: wssec.NewReplayCache(0, o.Now), Algorithms: wssec.Algorithms{SHA1: true}, Decrypt: opening(o.Host),
+		Trust: o.Trust, Now: o.Now, IgnoreSignedInfoPrefixes: !o.Modern,
+		Replay: wssec.NewReplayCache(0, o.Now), Algorithms: wssec.Algorithms{SHA1: !o.Modern}, Decrypt: opening(o.Host),
 	}
 	if err := s.listen(); err != nil {
 		return nil, err
