@@ -18,13 +18,10 @@ var strName = soap.Name{Space: soap.WSSE, Local: "SecurityTokenReference"}
 
 // The identifiers of the SAML token profile 1.1, sections 3.3 and 3.4.
 const (
-	saml11             = "urn:oasis:names:tc:SAML:1.0:assertion" // SAML 1.1, too
-	saml20             = "urn:oasis:names:tc:SAML:2.0:assertion"
-	typeSAML11ID       = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.0#SAMLAssertionID"
-	typeSAML20ID       = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1#SAMLID"
-	tokenTypeSAML11    = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1#SAMLV1.1"
-	tokenTypeSAML20    = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1#SAMLV2.0"
-	saml11ID, saml20ID = "AssertionID", "ID"
+	saml11       = "urn:oasis:names:tc:SAML:1.0:assertion" // SAML 1.1, too
+	saml20       = "urn:oasis:names:tc:SAML:2.0:assertion"
+	typeSAML11ID = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.0#SAMLAssertionID"
+	typeSAML20ID = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1#SAMLID"
 )
 
 // strParameters reads the canonicalization that a STR-Transform names.
@@ -71,9 +68,9 @@ func (v *verification) localToken(str *soap.Node) (*soap.Node, error) {
 	if len(str.Children) == 1 && str.Children[0].Name == (soap.Name{Space: soap.WSSE, Local: "KeyIdentifier"}) {
 		switch n := str.Children[0]; n.Attr("", "ValueType") {
 		case typeSAML11ID:
-			return v.assertion(saml11, saml11ID, n.TrimmedText())
+			return v.assertion(saml11, samlVersion11.idAttr, n.TrimmedText())
 		case typeSAML20ID:
-			return v.assertion(saml20, saml20ID, n.TrimmedText())
+			return v.assertion(saml20, samlVersion20.idAttr, n.TrimmedText())
 		}
 	}
 	return v.referencedToken(str)
