@@ -17,6 +17,7 @@ var packages = map[string]string{
 	"java":              "openjdk-17-jre-headless",
 	"javac":             "openjdk-17-jdk-headless",
 	"openssl":           "openssl",
+	"samlsign":          "opensaml-tools",
 	"verify-proxy-tool": "lcmaps-plugins-verify-proxy",
 	"xmlsec1":           "xmlsec1",
 
