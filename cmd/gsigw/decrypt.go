@@ -9,8 +9,13 @@ import (
 	"strings"
 
 	"gsigw/gsi"
+	"gsigw/soap"
 	"gsigw/wssec"
+	"gsigw/wssec/xmlenc"
 )
+
+// encryptedData is what stands in a Body that is encrypted (XML Encryption, section 3.4).
+var encryptedData = soap.Name{Space: xmlenc.Space, Local: "EncryptedData"}
 
 // decryption reads the key of --decrypt-key, nil where there is none. Certificates that are with it in the file, and
 // are the key's, say which encrypted keys are meant for it; without them every one is tried. Weak algorithms are taken:

@@ -150,7 +150,9 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 		return err
 	}
 	if f.asJSON {
-		return printJSON(c.OutOrStdout(), verifiedFacts(verified, encrypted))
+		facts := verifiedFacts(verified, encrypted)
+		facts.Decrypted = !encrypted && m.Operation == encryptedData
+		return printJSON(c.OutOrStdout(), facts)
 	}
 	return f.print(c, verified, message, encrypted)
 }
@@ -263,6 +265,7 @@ type messageFacts struct {
 	Expires   time.Time     `json:"expires"`
 	Fault     bool          `json:"fault"`
 	Encrypted bool          `json:"encrypted"` // Body is ciphertext still
+	Decrypted bool          `json:"decrypted"` // Body was ciphertext, and --decrypt-key opened it
 	Parts     []string      `json:"parts"`     // what was signed: {namespace}local
 }
 
