@@ -16,9 +16,10 @@ import (
 	"gsigw/internal/gridtest"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gsigw": main})
-}
+// commands are what tests can run by name.
+var commands = map[string]func(){"gsigw": main}
+
+func TestMain(m *testing.M) { testscript.Main(m, commands) }
 
 // TestScript runs testdata/script: each command's success, refusal, mistakes in its use, and JSON. $PKI is a test PKI
 // with proxies, $GT4 the captures of a GT4 container, $CHAINS credentials that it was tried with.
