@@ -1,4 +1,5 @@
 import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -93,10 +94,22 @@ public final class SignedAssertion {
                 Element reference = (Element) input.getSubNode();
                 Element assertion = assertion(reference);
                 dereferenced.add(idOf(assertion));
-                return new XMLSignatureInput(canonicalizer(t.getElement()).canonicalizeSubtree(assertion));
+                byte[] octets = canonicalizer(t.getElement()).canonicalizeSubtree(assertion, "#default");
+                return new XMLSignatureInput(withDefaultNamespace(octets));
             } catch (Exception e) {
                 throw new IllegalStateException(e);
             }
+        }
+
+        /** The transform wants xmlns="" where no default namespace is declared, as WSS4J's does it. */
+        private static byte[] withDefaultNamespace(byte[] octets) {
+            String text = new String(octets, StandardCharsets.UTF_8);
+            int tag = text.indexOf('>');
+            if (!text.substring(0, tag).contains(" xmlns=")) {
+                int name = Math.min(text.indexOf(' '), tag);
+                text = text.substring(0, name) + " xmlns=\"\"" + text.substring(name);
+            }
+            return text.getBytes(StandardCharsets.UTF_8);
         }
 
         private static Canonicalizer canonicalizer(Element transform) throws Exception {
