@@ -2,6 +2,7 @@ package interop
 
 import (
 	"archive/zip"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -42,8 +43,15 @@ func TestBSPDoc_HasEveryRuleOfWSS4JAndNoOther(t *testing.T) {
 			t.Errorf("%s in docs/bsp.md is no rule of WSS4J's", rule)
 		}
 	}
-	if len(rules) != 152 {
-		t.Errorf("%d rules, want 152", len(rules))
+	counts := map[string]int{}
+	for _, status := range rows {
+		counts[status]++
+	}
+	text := strings.Join(strings.Fields(string(readFile(t, "../docs/bsp.md"))), " ")
+	said := fmt.Sprintf("%d of its rules ([interop/testdata/bsp](../interop/testdata/bsp)); this is what a message of gsigw's makes of them, in our words: %d are met, %d are not applicable, %d are deliberately not met",
+		len(rules), counts["met"], counts["not applicable"], counts["deliberately not"])
+	if !strings.Contains(text, said) {
+		t.Errorf("docs/bsp.md does not say %q", said)
 	}
 }
 
