@@ -66,7 +66,8 @@ func TestParse_ZeroValuesOfARouteAreTheSafeOnes(t *testing.T) {
 	p, _ := cfg.Policy()
 	r := *p.Route("counter")
 	if r.Digest != policy.SHA256 || r.AllowMD5 || r.AllowRSA512 || r.AllowLoopback || r.AllowLinkLocal || r.AllowOwn ||
-		r.Upgrade || r.UnsignedAttachments || r.Addressing != policy.AddressingKeep {
+		r.Upgrade || r.UnsignedAttachments || r.Addressing != policy.AddressingKeep ||
+		r.Cipher.CBC() || r.KeyTransport != policy.RSAOAEP || r.Confirmation != policy.HolderOfKey || r.PasswordType != policy.PasswordDigest {
 		t.Errorf("route %+v", r)
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,6 +103,73 @@ func TestLoad_ChecksTheFilesItNames(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
+	}
+}
+
+const withFiles = onDisk + `  private: {target: "https://p.example.org/s", message: wss-x509, privacy: true, encrypt-to: p.pem, peer-certificate: q.pem}
+  password: {target: "https://u.example.org/s", message: wss-username, username: u, password-file: password}
+  bearer: {target: "https://b.example.org/s", message: saml, confirmation: bearer, assertion-file: bearer.xml}
+  holder: {target: "https://h.example.org/s", message: saml, assertion-file: holder.xml}
+`
+
+func TestLoad_ChecksTheFilesOfRoutes(t *testing.T) {
+	good := map[string]string{
+		"certificates/x": "", "secret": secretText, "me.pem": "cert", "me.key": "key", "p.pem@0644": "cert", "q.pem@0644": "cert",
+		"password": "open sesame", "bearer.xml": "<a/>", "holder.xml@0644": "<a/>",
+	}
+	for _, tc := range []struct{ name, file, instead, want string }{
+		{"all well", "", "", ""},
+		{"no recipient", "p.pem@0644", "", ":16:94: routes.private.encrypt-to: DIR/p.pem: no such file or directory: check the name and its permissions"},
+		{"no peer certificate", "q.pem@0644", "", "routes.private.peer-certificate: DIR/q.pem: no such file or directory: check the name and its permissions"},
+		{"no password", "password", "", "routes.password.password-file: DIR/password: no such file or directory: check the name and its permissions"},
+		{"a password for all", "password", "password@0644", "routes.password.password-file: DIR/password: mode 0644 lets others in: run: chmod 600 DIR/password"},
+		{"a password for the group", "password", "password@0640", "routes.password.password-file: DIR/password: mode 0640 lets its group read it: run: chmod 600 DIR/password, or add allow-group-read: true for a mounted secret"},
+		{"a bearer's assertion for all", "bearer.xml", "bearer.xml@0644", "routes.bearer.assertion-file: DIR/bearer.xml: mode 0644 lets others in: run: chmod 600 DIR/bearer.xml"},
+		{"no assertion", "holder.xml@0644", "", "routes.holder.assertion-file: DIR/holder.xml: no such file or directory: check the name and its permissions"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			files := maps.Clone(good)
+			if delete(files, tc.file); tc.instead != "" {
+				files[tc.instead] = good[tc.file]
+			}
+			files["gsigw.yaml"] = withFiles
+			dir := tree(t, files)
+			_, err := Load(filepath.Join(dir, "gsigw.yaml"))
+			if tc.want == "" && err != nil {
+				t.Fatal(err)
+			}
+			if tc.want != "" && (err == nil || !strings.HasSuffix(err.Error(), strings.ReplaceAll(tc.want, "DIR", dir))) {
+				t.Errorf("got  %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestReadPassword_IsTheFirstLine(t *testing.T) {
+	dir := tree(t, map[string]string{"good": "open sesame\r\nmore\n", "bare": "open sesame", "empty": "\nopen sesame", "shown@0644": "open sesame"})
+	for name, want := range map[string]string{"good": "open sesame", "bare": "open sesame", "empty": "", "shown": ""} {
+		got, err := ReadPassword(filepath.Join(dir, name), false)
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%s: the error tells the password: %v", name, err)
+		}
+	}
+}
+
+func TestReadAssertion_IsPrivateForABearerAndBounded(t *testing.T) {
+	dir := tree(t, map[string]string{"shown@0644": "<a/>", "long": strings.Repeat("x", maxAssertion+1)})
+	if got, err := ReadAssertion(filepath.Join(dir, "shown"), false, false); string(got) != "<a/>" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := ReadAssertion(filepath.Join(dir, "shown"), true, false); err == nil {
+		t.Error("an assertion that anybody may use was read by all")
+	}
+	for _, private := range []bool{true, false} {
+		if _, err := ReadAssertion(filepath.Join(dir, "long"), private, false); err == nil {
+			t.Error("a file of any size was read")
+		}
 	}
 }
 
