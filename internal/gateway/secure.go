@@ -104,6 +104,9 @@ func (e *unsecurable) Error() string { return "gateway: securing: " + e.err.Erro
 func (e *unsecurable) Unwrap() error { return e.err }
 
 func securing(in *parcel, err error) error {
+	if errors.Is(err, wssec.ErrAssertion) { // before what is wrong with the message: the assertion is XML too
+		return &unusable{err, "its SAML assertion is not fit to be sent; the gateway's log says what to do"}
+	}
 	if x, ok := errors.AsType[*xmlscan.Error](err); ok {
 		if in.body == nil {
 			x.Offset = xmlscan.NoPlace // it is in the message as we changed it, which the engine does not know
