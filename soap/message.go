@@ -170,10 +170,12 @@ func (m *Message) Scan(e *Element) *xmlscan.Scanner {
 // WriteCanonical writes the element's canonical form. For Body that needs no scan where the method is exclusive canonical
 // XML as everybody uses it: the form is known since the message was read.
 func (m *Message) WriteCanonical(w io.Writer, e *Element, method c14n.Method) error {
+	s := m.Scan(e)
+	defer s.Free()
 	if e.Span == m.Body.Span && m.plan.Suits(method) {
-		return m.plan.Write(w, m.Scan(e), method)
+		return m.plan.Write(w, s, method)
 	}
-	return c14n.Write(w, m.Scan(e), method)
+	return c14n.Write(w, s, method)
 }
 
 // IsFault reports whether the message carries a SOAP fault.

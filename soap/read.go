@@ -18,6 +18,7 @@ func Read(src xmlscan.Source, l Limits) (*Message, error) {
 		return nil, &xmlscan.Error{Class: xmlscan.Limit, Limit: "message", Offset: l.MessageBytes, Msg: fmt.Sprintf("exceeds the limit message of %d", l.MessageBytes)}
 	}
 	r := &reader{m: &Message{Source: src, limits: l}, s: xmlscan.New(src, l.Limits)}
+	defer r.s.Free()
 	if err := r.read(); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,7 @@ func (n *Node) TrimmedText() string { return strings.Trim(n.Text, " \t\r\n") }
 // Tree reads an element whole. More than the limit HeaderElements of elements is refused.
 func (m *Message) Tree(e *Element) (*Node, error) {
 	t := &treeReader{s: m.Scan(e), limit: m.limits.HeaderElements}
+	defer t.s.Free()
 	for {
 		kind, err := t.s.Next()
 		if err != nil {

@@ -23,6 +23,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 )
 
 // Source is where the bytes of a document lie: in memory, or in a file when they are many.
@@ -179,8 +180,19 @@ func NewElement(src Source, span Span, scope *Scope, l Limits) *Scanner {
 	return s
 }
 
+// scanners are those that were given back.
+var scanners = sync.Pool{New: func() any { return &Scanner{} }}
+
+// Free gives the scanner back for another scan: neither it nor its Attrs and Decls may be used any more. Who keeps a
+// scanner need not call it.
+func (s *Scanner) Free() {
+	*s = Scanner{}
+	scanners.Put(s)
+}
+
 func newScanner(src Source, span Span, scope *Scope, l Limits) *Scanner {
-	s := &Scanner{limits: l.withDefaults(), src: src, window: 64 << 10, base: span.Start, end: span.End}
+	s := scanners.Get().(*Scanner)
+	s.limits, s.src, s.window, s.base, s.end = l.withDefaults(), src, 64<<10, span.Start, span.End
 	s.makeRoom()
 	s.spaces.init(scope)
 	if m, ok := src.(Memory); ok {

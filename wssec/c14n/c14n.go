@@ -11,6 +11,7 @@ package c14n
 import (
 	"fmt"
 	"io"
+	"sync"
 
 	"gsigw/soap/xmlscan"
 )
@@ -71,6 +72,7 @@ func ByURI(uri string) (Method, bool) {
 // whole document (xmlscan.New). What grows beyond MaxGrowth is refused. Errors are those of s and of w.
 func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	c := newWriter(w, s, m)
+	defer c.free()
 	for first := true; c.err == nil; first = false {
 		kind, err := s.Next()
 		if err != nil {
@@ -95,11 +97,20 @@ func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	return c.err
 }
 
+// writers are those that nobody uses now: each keeps a buffer, and nothing else of what it wrote.
+var writers = sync.Pool{New: func() any { return &writer{} }}
+
 func newWriter(w io.Writer, s *xmlscan.Scanner, m Method) *writer {
-	c := &writer{w: w, s: s, Method: m, list: prefixList(m.Prefixes)}
+	c := writers.Get().(*writer)
+	c.w, c.s, c.Method, c.list = w, s, m, prefixList(m.Prefixes)
 	c.memory, c.inMemory = s.Source().(xmlscan.Memory)
 	c.makeRoom()
 	return c
+}
+
+func (c *writer) free() {
+	*c = writer{buffer: c.buffer}
+	writers.Put(c)
 }
 
 // MaxGrowth is how many times as large as its source, and 32 KiB, a canonical form may be: namespace declarations are
@@ -115,7 +126,7 @@ type writer struct {
 	Method
 	w    io.Writer
 	s    *xmlscan.Scanner
-	out  []byte
+	out  []byte       // in first, and later in buffer
 	run  xmlscan.Span // of the source: what follows out as it stands there
 	plan *Plan        // where it all goes in place of w
 	err  error
@@ -131,6 +142,7 @@ type writer struct {
 	rendered []rendering
 	prefixes []byte // of rendered, end to end
 	marks    []mark // one for each open element
+	buffer   *[bufferSize]byte
 	todo     []decl
 	order    []int // the attributes' order
 	content

@@ -75,7 +75,10 @@ func (c *writer) room(n int) {
 func (c *writer) drain() {
 	c.flush()
 	if cap(c.out) < bufferSize {
-		c.out = make([]byte, 0, bufferSize)
+		if c.buffer == nil {
+			c.buffer = new([bufferSize]byte)
+		}
+		c.out = c.buffer[:0]
 	}
 }
 

@@ -37,7 +37,7 @@ type segment struct {
 // What a plan may hold: beyond it the element is scanned again, as ever.
 const (
 	maxSegments  = 4096
-	maxOwn       = 64 << 10
+	maxOwn       = freeGrowth // so that no form of a plan is one that Write refuses
 	maxDeclared  = 64
 	maxUnwritten = 64
 )
@@ -107,14 +107,16 @@ func (p *Planner) Token(kind xmlscan.Kind) {
 	}
 }
 
-// Plan is the finished plan, nil where the element is not worth one.
+// Plan is the finished plan, nil where the element is not worth one. It ends the Planner.
 func (p *Planner) Plan() *Plan {
 	p.c.endRun()
 	p.c.flush()
-	if p.c.plan.void {
+	plan := p.c.plan
+	p.c.free()
+	if plan.void {
 		return nil
 	}
-	return p.c.plan
+	return plan
 }
 
 // Suits reports whether the plan is one for that method. An attribute that is added must not spare the content a
@@ -126,6 +128,7 @@ func (p *Plan) Suits(m Method) bool {
 // Write is the function Write for a method that suits; s scans the element from its start.
 func (p *Plan) Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	c := newWriter(w, s, m)
+	defer c.free()
 	if kind, err := s.Next(); err != nil || kind != xmlscan.StartElement {
 		return errors.Join(err, errNoStart)
 	}
