@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -129,10 +128,11 @@ func verify(doc []byte, store *trust.Store) error {
 	if err != nil {
 		return err
 	}
-	plain, err := verified.Message(nil)
-	if err == nil && len(plain) == 0 {
-		err = errors.New("the rebuilt message is empty")
+	plain, err := verified.Rebuild(nil)
+	if err != nil {
+		return err
 	}
+	_, err = plain.WriteTo(io.Discard)
 	return err
 }
 
