@@ -113,6 +113,7 @@ func TestDecrypt_ReadsWSS4JPartsAndKeyReferences(t *testing.T) {
 			{"subject key identifier", options{"encryptionKeyIdentifier": "SKIKeyIdentifier"}},
 			{"thumbprint", options{"encryptionKeyIdentifier": "Thumbprint"}},
 			{"token", options{"encryptionKeyIdentifier": "DirectReference"}},
+			{"SHA-256 in OAEP", options{"encryptionDigestAlgorithm": digestURI["sha256"]}},
 			{"header", options{"encryptionParts": body + ";" + header}},
 			{"element of Body", options{"encryptionParts": "{Element}{" + addNS + "}add"}},
 			{"signature", options{"encryptionParts": body + ";" + signature}},
