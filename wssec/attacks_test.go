@@ -1,6 +1,7 @@
 package wssec_test
 
 import (
+	"crypto"
 	"errors"
 	"flag"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"gsigw/gsi"
 	"gsigw/internal/gridtest"
 	"gsigw/trust"
 	. "gsigw/wssec"
@@ -31,7 +33,7 @@ func TestAttacks(t *testing.T) {
 	refused, taken := 0, 0
 	for _, a := range attacks {
 		t.Run(a.Name, func(t *testing.T) {
-			got, err := verifyAttack(store, &a)
+			got, err := verifyAttack(pki, store, &a)
 			if a.Want != "" {
 				refused++
 				wantClass(t, err, a.Want)
@@ -41,7 +43,7 @@ func TestAttacks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := verifyAttack(store, &gridtest.Attack{Base: a.Base, Message: []byte(a.Base.Message)})
+			want, err := verifyAttack(pki, store, &gridtest.Attack{Base: a.Base, Message: []byte(a.Base.Message)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -87,10 +89,13 @@ type received struct {
 }
 
 // verifyAttack does what the gateway does with a reply, and `gsigw verify` with either.
-func verifyAttack(store *trust.Store, a *gridtest.Attack) (*received, error) {
+func verifyAttack(g *gridtest.PKI, store *trust.Store, a *gridtest.Attack) (*received, error) {
 	now := a.Base.At
 	v := &Verifier{Trust: store, Now: func() time.Time { return now }, Algorithms: Algorithms{SHA1: true}}
 	v.Replay = NewReplayCache(0, v.Now)
+	if a.Base.DecryptKey != "" {
+		v.Decrypt = &Decryption{Key: g.Host.Key.(crypto.Decrypter), CBC: true, RSA15: true}
+	}
 	if a.First != nil {
 		if _, err := receive(v, a, a.First); err != nil {
 			return nil, errors.New("the first message is refused: " + err.Error())
@@ -104,6 +109,14 @@ func receive(v *Verifier, a *gridtest.Attack, message []byte) (*received, error)
 	e := Expect{RelatesTo: a.Base.RelatesTo}
 	if a.Base.Reply {
 		e.Role = Reply
+	}
+	if a.Peer != "" {
+		e.Peer = func(id *gsi.Identity) error {
+			if !id.Matches(a.Peer) {
+				return errors.New("not the peer")
+			}
+			return nil
+		}
 	}
 	got, err := verifyBytes(v, message, e)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 )
 
 // One attack in so many is given to the command; TestAttacks of package wssec takes them all.
-const attackSample = 7
+const attackSample = 17
 
 // What the library refuses, `gsigw verify` refuses for the same reason, with one line and nothing on standard output;
 // what is only another writing prints what the message it was made from does.
@@ -40,11 +40,11 @@ func TestVerify_Attacks(t *testing.T) {
 // verifyAttack gives the command the message, and before it the one that is to be verified first.
 func verifyAttack(t *testing.T, pki *gridtest.PKI, a *gridtest.Attack) (code int, out, errs string) {
 	t.Helper()
-	args := append(a.Args(pki.TrustDir), "--print", "text", "--replay-state", filepath.Join(t.TempDir(), "seen"))
+	args := append(a.Args(pki.TrustDir, pki.Dir), "--print", "text", "--replay-state", filepath.Join(t.TempDir(), "seen"))
 	if a.First != nil {
 		first := *a
 		first.After = 0
-		firstArgs := append(first.Args(pki.TrustDir), args[len(args)-2:]...)
+		firstArgs := append(first.Args(pki.TrustDir, pki.Dir), args[len(args)-2:]...)
 		if code, _, errs := gsigw(a.First, firstArgs); code != 0 {
 			t.Fatalf("the first message is refused: %s", errs)
 		}
@@ -57,7 +57,7 @@ func wantedOutput(t *testing.T, pki *gridtest.PKI, a *gridtest.Attack) string {
 	t.Helper()
 	base := *a
 	base.First, base.After = nil, 0
-	code, out, errs := gsigw([]byte(a.Base.Message), append(base.Args(pki.TrustDir), "--print", "text"))
+	code, out, errs := gsigw([]byte(a.Base.Message), append(base.Args(pki.TrustDir, pki.Dir), "--print", "text"))
 	if code != 0 {
 		t.Fatal(errs)
 	}

@@ -23,6 +23,7 @@ type Attack struct {
 	After   time.Duration // how much later than Base.At it is verified
 	Want    wssec.Class   // why it is refused; empty where it is as good as Base
 	Signer  string        // of a message that is taken; empty where it is Base's
+	Peer    string        // the one subject that may have signed; empty: anybody who is trusted
 }
 
 // At is when the message is verified.
@@ -144,7 +145,7 @@ func (s *script) variant(base *Base, values *strings.Replacer) (Attack, error) {
 	if !e.judged {
 		return a, fmt.Errorf("nothing says what is wanted")
 	}
-	if e.doc == base.Message && a.First == nil && a.After == 0 {
+	if e.doc == base.Message && a.First == nil && a.After == 0 && a.Peer == "" {
 		return a, fmt.Errorf("nothing was changed")
 	}
 	a.Message = []byte(e.doc)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
 	"gsigw/wssec"
+	"gsigw/wssec/xmlenc"
 )
 
 // Base is a signed message that holds, from which attacks are made.
@@ -22,7 +24,7 @@ type Base struct {
 	At         time.Time
 	Reply      bool
 	RelatesTo  string // of a reply
-	args       []string
+	DecryptKey string // the file of the key that opens it; empty where nothing is encrypted
 
 	credentials  map[string]*gsi.Credential
 	certificates map[string]*x509.Certificate
@@ -52,28 +54,39 @@ func AttackBases(p *PKI) (map[string]*Base, error) {
 		"<ns1:CounterKey ", `<wsa:ReplyTo><wsa:Address>`+soap.Addressing200508+`/anonymous</wsa:Address></wsa:ReplyTo><ns1:CounterKey wsa:IsReferenceParameter="true" `).Replace(plainMessage)
 	encoded := plainMessage[:strings.Index(plainMessage, "<soapenv:Body>")] + encodedBody + `</soapenv:Envelope>`
 	bases := map[string]*Base{}
+	at := p.options.Now.UTC().Truncate(time.Second)
+	now := func() time.Time { return at }
+	gt4Privacy := &wssec.Encryption{To: p.Host.Leaf(), Cipher: xmlenc.AES128CBC, KeyTransport: xmlenc.RSA15}
+	privacy := &wssec.Encryption{To: p.Host.Leaf(), Cipher: xmlenc.AES128GCM}
+	hiding := &wssec.Encryption{To: p.Host.Leaf(), Signature: true}
 	for _, b := range []struct {
 		name, plain string
-		profile     wssec.GSIMessage
+		profile     wssec.Profile
 		who         string
 	}{
-		{"gt4", plainMessage, wssec.GSIMessage{Digest: wssec.SHA1, Token: wssec.TokenPKIPath}, "proxy"},
-		{"reply", reply, wssec.GSIMessage{Digest: wssec.SHA1}, "host"},
-		{"soap12", soap12, wssec.GSIMessage{}, "user"},
-		{"ec", plainMessage, wssec.GSIMessage{}, "ecproxy"},
-		{"x509", plainMessage, wssec.GSIMessage{}, "user"},
-		{"encoded", encoded, wssec.GSIMessage{}, "user"},
+		{"gt4", plainMessage, &wssec.GSIMessage{Now: now, Digest: wssec.SHA1, Token: wssec.TokenPKIPath}, "proxy"},
+		{"reply", reply, &wssec.GSIMessage{Now: now, Digest: wssec.SHA1}, "host"},
+		{"soap12", soap12, &wssec.GSIMessage{Now: now}, "user"},
+		{"ec", plainMessage, &wssec.GSIMessage{Now: now}, "ecproxy"},
+		{"x509", plainMessage, &wssec.GSIMessage{Now: now}, "user"},
+		{"encoded", encoded, &wssec.GSIMessage{Now: now}, "user"},
+		{"modern", soap12, &wssec.X509Message{Now: now, Digest: wssec.SHA512, SignToken: true, InclusiveNamespaces: true}, "user"},
+		{"private", plainMessage, &wssec.GSIMessage{Now: now, Digest: wssec.SHA1, Privacy: gt4Privacy}, "proxy"},
+		{"secret", soap12, &wssec.X509Message{Now: now, Privacy: privacy}, "user"},
+		{"hidden", soap12, &wssec.X509Message{Now: now, Privacy: hiding}, "user"},
 	} {
-		base := &Base{Name: b.name, Credential: people[b.who], At: p.options.Now.UTC().Truncate(time.Second), credentials: people}
+		base := &Base{Name: b.name, Credential: people[b.who], At: at, credentials: people}
 		base.Reply = b.name == "reply"
 		if base.Reply {
 			base.RelatesTo = "uuid:asked"
 		}
-		b.profile.Now = func() time.Time { return base.At }
-		if base.Message, err = Secure(&b.profile, b.plain, base.Credential); err != nil {
+		if base.Message, err = Secure(b.profile, b.plain, base.Credential); err != nil {
 			return nil, fmt.Errorf("gridtest: base %s: %w", b.name, err)
 		}
 		base.describe(p)
+		if strings.Contains(base.Message, "EncryptedKey") {
+			base.DecryptKey = filepath.Join(p.Dir, "hostkey.pem")
+		}
 		bases[b.name] = base
 	}
 	return bases, nil

@@ -31,6 +31,9 @@ func (e *editor) do(verb, args string) error {
 	case "signer":
 		e.attack.Signer = e.names[args]
 		return nil
+	case "peer":
+		e.attack.Peer = e.names[args]
+		return nil
 	case "later":
 		d, err := time.ParseDuration(args)
 		e.attack.After = d

@@ -14,12 +14,18 @@ func (a *Attack) File() string {
 }
 
 // Args are the arguments for `gsigw verify` to judge the message as it is meant.
-func (a *Attack) Args(trustDir string) []string {
+func (a *Attack) Args(trustDir, keyDir string) []string {
 	args := []string{"verify", "--trust", trustDir, "--at", a.At().UTC().Format(time.RFC3339)}
 	if a.Base.Reply {
 		args = append(args, "--role", "reply", "--relates-to", a.Base.RelatesTo)
 	}
-	return append(args, a.Base.args...)
+	if a.Peer != "" {
+		args = append(args, "--peer", a.Peer)
+	}
+	if a.Base.DecryptKey != "" {
+		args = append(args, "--decrypt-key", filepath.Join(keyDir, filepath.Base(a.Base.DecryptKey)))
+	}
+	return args
 }
 
 // WriteAttacks writes the messages into a directory, where the PKI is that signed them, with a manifest: file, class or
@@ -43,7 +49,7 @@ func WriteAttacks(dir string, attacks []Attack) error {
 		if err := os.WriteFile(filepath.Join(dir, a.File()), a.Message, 0o644); err != nil {
 			return fmt.Errorf("gridtest: %w", err)
 		}
-		fmt.Fprintf(&manifest, "%s\t%s\t%s\t%s\t%s\n", a.File(), want, signer, strings.Join(a.Args("certificates"), " "), first)
+		fmt.Fprintf(&manifest, "%s\t%s\t%s\t%s\t%s\n", a.File(), want, signer, strings.Join(a.Args("certificates", ""), " "), first)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "manifest.tsv"), []byte(manifest.String()), 0o644); err != nil {
 		return fmt.Errorf("gridtest: %w", err)
