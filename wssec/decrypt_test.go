@@ -53,7 +53,7 @@ func gt4Decrypter(t testing.TB, doc []byte, role Role) *Verifier {
 	d := &Decryption{CBC: true, RSA15: true}
 	var cert *x509.Certificate
 	if role == Request {
-		d.Key, cert = decrypterFromFiles(t, "testdata/gt4/pki/host.key.pem", "testdata/gt4/pki/host.cert.pem")
+		d.Key, cert = decrypterFromFiles(t, "testdata/gt4/host/key.pem", "testdata/gt4/host/cert.pem")
 	} else {
 		d.Key, cert = decrypterFromFiles(t, "testdata/gt4/proxy-user-rfc.pem", "testdata/gt4/proxy-user-rfc.pem")
 	}
@@ -152,7 +152,7 @@ func bodyOutline(t *testing.T, doc string) string {
 
 // TestSecure_NamesTheIssuerAsGT4Does is about the order of the name: the certificate's.
 func TestSecure_NamesTheIssuerAsGT4Does(t *testing.T) {
-	_, host := decrypterFromFiles(t, "testdata/gt4/pki/host.key.pem", "testdata/gt4/pki/host.cert.pem")
+	_, host := decrypterFromFiles(t, "testdata/gt4/host/key.pem", "testdata/gt4/host/cert.pem")
 	g := newGrid(t)
 	for reference, want := range map[KeyReference]string{
 		ReferenceDefault: "<ds:X509IssuerName>O=Grid,OU=GT4Lab,CN=GT4Lab CA</ds:X509IssuerName><ds:X509SerialNumber>16</ds:X509SerialNumber>",
