@@ -39,7 +39,7 @@ type profileFlags struct {
 	readableSignature            bool
 	username, passwordFile       string
 	passwordType                 choice
-	assertion, trust             string
+	assertion, issuer, trust     string
 	confirmation                 choice
 	audience                     []string
 	set                          func(flag string) bool // whether a flag was given
@@ -82,7 +82,8 @@ func (f *profileFlags) flags(c *cobra.Command) {
 	fs.StringVar(&f.assertion, "assertion", "", "saml: `FILE` with the assertion, SAML 1.1 or 2.0")
 	fs.Var(&f.confirmation, "confirmation", "saml: bearer sends it without a signature, unless there is a --credential")
 	fs.StringSliceVar(&f.audience, "audience", nil, "saml: what the assertion's audience may be, where it has one; default: any")
-	fs.StringVar(&f.trust, "trust", "", "saml: grid trust directory that the assertion's issuer must hold in")
+	fs.StringVar(&f.issuer, "issuer", "", "saml: PEM `FILE` of certificates of which one must have signed the assertion")
+	fs.StringVar(&f.trust, "trust", "", "saml: grid trust directory that the assertion's issuer must hold in, unless --issuer names it")
 }
 
 // flagsFor are the flags that mean something with some profiles only.
@@ -91,7 +92,7 @@ var flagsFor = []struct{ flags, profiles []string }{
 	{[]string{"key-reference", "sign-token", "inclusive-namespaces", "order", "readable-signature"}, []string{wssX509}},
 	{[]string{"encrypt-to"}, []string{gsiMessage, wssX509}},
 	{[]string{"username", "password-file", "password-type"}, []string{wssUsername}},
-	{[]string{"assertion", "confirmation", "audience", "trust"}, []string{samlProfile}},
+	{[]string{"assertion", "confirmation", "audience", "issuer", "trust"}, []string{samlProfile}},
 }
 
 // encryptFlags mean something with --encrypt-to only.
@@ -114,8 +115,8 @@ func (f *profileFlags) check(hasCredential bool) error {
 	switch {
 	case f.profile.word == wssUsername && (f.username == "" || f.passwordFile == ""):
 		return usagef("--profile wss-username needs --username and --password-file")
-	case f.profile.word == samlProfile && (f.assertion == "" || f.trust == ""):
-		return usagef("--profile saml needs --assertion, and --trust for the assertion's issuer")
+	case f.profile.word == samlProfile && (f.assertion == "" || f.trust == "" && f.issuer == ""):
+		return usagef("--profile saml needs --assertion, and --trust or --issuer for the assertion's issuer")
 	case f.profile.word == wssUsername && hasCredential:
 		return usagef("--profile wss-username signs nothing: leave --credential out")
 	case f.profile.word != wssUsername && !isBearer && !hasCredential:
@@ -152,19 +153,24 @@ func (f *profileFlags) password(context.Context) ([]byte, error) {
 }
 
 func (f *profileFlags) saml(c *cobra.Command, digest wssec.Digest, token wssec.Token, hasCredential bool) (wssec.Profile, error) {
-	issuer, err := openTrustDir(c, f.trust, trust.Options{})
-	if err != nil {
-		return nil, err
-	}
 	confirmation, err := wssec.ParseConfirmation(f.confirmation.word)
 	if err != nil {
 		return nil, err
 	}
-	return &wssec.SAMLToken{
+	p := &wssec.SAMLToken{
 		Assertion:    func(context.Context) ([]byte, error) { return readBounded(f.assertion) },
-		Confirmation: confirmation, Issuer: issuer, Audience: f.audience,
+		Confirmation: confirmation, Audience: f.audience,
 		Digest: digest, Token: token, Unsigned: !hasCredential, Unanswered: true,
-	}, nil
+	}
+	if f.issuer != "" {
+		if p.Issuers, err = readCertificates(f.issuer); err != nil {
+			return nil, err
+		}
+	}
+	if f.trust != "" {
+		p.Issuer, err = openTrustDir(c, f.trust, trust.Options{})
+	}
+	return p, err
 }
 
 // encryption is nil where nothing is to be encrypted.

@@ -141,13 +141,14 @@ type Route struct {
 	EncryptKeyReference policy.KeyReference `yaml:"encrypt-key-reference" def:"issuer-serial" only:"issuer-serial ski token thumbprint" doc:"how the encrypted key names the service's certificate"`
 	Order               policy.Order        `yaml:"order" def:"sign-first" doc:"wss-x509: what comes first; gsi-message always encrypts first"`
 
-	Username       string              `yaml:"username" doc:"wss-username: whose password it is"`
-	PasswordFile   Path                `yaml:"password-file" doc:"wss-username: file with the password in its first line, mode 0600"`
-	PasswordType   policy.PasswordType `yaml:"password-type" def:"digest" doc:"wss-username: how the password is sent"`
-	AssertionFile  Path                `yaml:"assertion-file" doc:"saml: the assertion, SAML 1.1 or 2.0; mode 0600 for a bearer's"`
-	Audience       []string            `yaml:"audience" doc:"saml: what the assertion's audience may be, where it has one; default: any"`
-	Confirmation   policy.Confirmation `yaml:"confirmation" def:"holder-of-key" doc:"saml: how the service knows that the assertion is the sender's"`
-	AllowGroupRead bool                `yaml:"allow-group-read" def:"false" doc:"password-file and assertion-file may be group-readable (a mounted secret)"`
+	Username          string              `yaml:"username" doc:"wss-username: whose password it is"`
+	PasswordFile      Path                `yaml:"password-file" doc:"wss-username: file with the password in its first line, mode 0600"`
+	PasswordType      policy.PasswordType `yaml:"password-type" def:"digest" doc:"wss-username: how the password is sent"`
+	AssertionFile     Path                `yaml:"assertion-file" doc:"saml: the assertion, SAML 1.1 or 2.0; mode 0600 for a bearer's"`
+	IssuerCertificate Path                `yaml:"issuer-certificate" doc:"saml: certificates of which one must have signed the assertion, PEM; default: one that holds in the trust directory"`
+	Audience          []string            `yaml:"audience" doc:"saml: what the assertion's audience may be, where it has one; default: any"`
+	Confirmation      policy.Confirmation `yaml:"confirmation" def:"holder-of-key" doc:"saml: how the service knows that the assertion is the sender's"`
+	AllowGroupRead    bool                `yaml:"allow-group-read" def:"false" doc:"password-file and assertion-file may be group-readable (a mounted secret)"`
 
 	AllowMD5    bool `yaml:"allow-md5" def:"false" doc:"believe MD5 in the service's chain and signatures"`
 	AllowRSA512 bool `yaml:"allow-rsa-512" def:"false" doc:"believe RSA keys of 512 bits in the service's chain"`

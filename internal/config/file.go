@@ -46,6 +46,7 @@ func (d *document) files(c *Config) {
 func (d *document) routeFiles(at string, r Route) {
 	d.public(at+".encrypt-to", r.EncryptTo)
 	d.public(at+".peer-certificate", r.PeerCertificate)
+	d.public(at+".issuer-certificate", r.IssuerCertificate)
 	d.private(at+".password-file", r.PasswordFile, r.AllowGroupRead)
 	if r.Confirmation == policy.Bearer {
 		d.private(at+".assertion-file", r.AssertionFile, r.AllowGroupRead)

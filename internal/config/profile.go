@@ -20,7 +20,7 @@ var keysFor = []struct {
 	{[]string{"signature-confirmation"}, canConfirm, "message: wss-x509, or saml with holder-of-key"},
 	{[]string{"peer-certificate"}, (*policy.Route).Signed, "messages that are signed"},
 	{[]string{"username", "password-file", "password-type"}, is(policy.MessageUsername), "message: wss-username"},
-	{[]string{"assertion-file", "audience", "confirmation"}, is(policy.MessageSAML), "message: saml"},
+	{[]string{"assertion-file", "issuer-certificate", "audience", "confirmation"}, is(policy.MessageSAML), "message: saml"},
 	{[]string{"allow-group-read"}, hasSecret, "password-file or assertion-file"},
 	{[]string{"digest", "token", "drop-headers", "keep-namespaces"}, signedOrNone, "messages that are signed"},
 }

@@ -44,6 +44,9 @@ func (w *wiring) filesOf(at string, r config.Route, before routeFiles) (f gatewa
 	if f.Peers, err = keep(w, at+".peer-certificate", r.PeerCertificate, w.read.certificates, before.certificates, readCertificates); err != nil {
 		return f, err
 	}
+	if f.Issuers, err = keep(w, at+".issuer-certificate", r.IssuerCertificate, w.read.certificates, before.certificates, readCertificates); err != nil {
+		return f, err
+	}
 	password, err := keep(w, at+".password-file", r.PasswordFile, w.read.passwords, before.passwords, func(p config.Path) ([]byte, error) {
 		return config.ReadPassword(string(p), r.AllowGroupRead)
 	})

@@ -236,7 +236,7 @@ func (w *wiring) watched() (dirs, files []string) {
 		add(cred.Proxy, cred.Cert, cred.Key, cred.PKCS12, cred.PassphraseFile)
 	}
 	for _, r := range c.Routes {
-		add(r.EncryptTo, r.PeerCertificate, r.PasswordFile, r.AssertionFile)
+		add(r.EncryptTo, r.PeerCertificate, r.IssuerCertificate, r.PasswordFile, r.AssertionFile)
 	}
 	return dirs, files
 }

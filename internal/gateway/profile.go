@@ -17,6 +17,7 @@ import (
 type Files struct {
 	EncryptTo []*x509.Certificate // the service's, and what its chain needs besides
 	Peers     []*x509.Certificate // a reply may name these without carrying them
+	Issuers   []*x509.Certificate // who may have signed the assertion; none: whom the route trusts
 	Password  func(context.Context) ([]byte, error)
 	Assertion func(context.Context) ([]byte, error)
 }
@@ -80,6 +81,9 @@ func (g *Gateway) samlToken(s *State, r *policy.Route) wssec.Profile {
 		Assertion: reach.Files.Assertion, Issuer: reach.Trust, Audience: r.Audience, Confirmation: wssec.HolderOfKey,
 		Digest: digests[r.Digest], Token: tokens[r.Token], DropHeaders: names(r.DropHeaders), Now: g.Now,
 		Verifier: g.verifier(s, r), SignatureConfirmation: r.SignatureConfirmation,
+	}
+	if len(reach.Files.Issuers) > 0 { // who is named needs no CA
+		p.Issuers, p.Issuer = reach.Files.Issuers, nil
 	}
 	if r.Confirmation == policy.Bearer {
 		p.Confirmation, p.Unsigned = wssec.Bearer, true
