@@ -111,15 +111,21 @@ func (m *measured) verified(file string, out io.Writer) (resident float64, took 
 	return m.run(in, out, "verify", "--trust", "pki/certificates")
 }
 
-// manyElements is a message of some size, made while it is read: elements, attributes, and what canonical XML changes.
+// manyElements is a request of some size.
 func manyElements(size int64) io.Reader {
+	return messageOf(`<a:MessageID xmlns:a="http://www.w3.org/2005/08/addressing">urn:uuid:1</a:MessageID>`+
+		`<a:Action xmlns:a="http://www.w3.org/2005/08/addressing">urn:many</a:Action>`, size)
+}
+
+// messageOf is a message of some size, made while it is read: elements, attributes, and what canonical XML changes.
+func messageOf(header string, size int64) io.Reader {
 	const (
-		before = `<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Header><a:MessageID xmlns:a="http://www.w3.org/2005/08/addressing">` +
-			`urn:uuid:1</a:MessageID></e:Header><e:Body><m:many xmlns:m="urn:many">`
 		item  = `<m:item n="7" k='8'><m:a>text &amp; more</m:a><m:b y="1" x="2"/><m:c>0123456789</m:c></m:item>`
 		after = `</m:many></e:Body></e:Envelope>`
 	)
-	n := (size - int64(len(before)+len(after))) / int64(len(item))
+	before := `<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Header>` + header +
+		`</e:Header><e:Body><m:many xmlns:m="urn:many">`
+	n := (size-int64(len(before)+len(after)))/int64(len(item)) + 1
 	return io.MultiReader(strings.NewReader(before), &repeated{item: item, left: n * int64(len(item))}, strings.NewReader(after))
 }
 
