@@ -10,6 +10,7 @@ type aim struct {
 	what        string
 	have, bound float64
 	atMost      bool
+	best        float64 // what RSA and the digest alone would give; 0 where nobody asked
 }
 
 func (a aim) verdict() string {
@@ -18,6 +19,8 @@ func (a aim) verdict() string {
 		return "not measured"
 	case a.atMost == (a.have <= a.bound):
 		return "holds"
+	case a.best > 0 && a.best < a.bound:
+		return fmt.Sprintf("out of reach: RSA and the digest alone give %.2f", a.best)
 	}
 	return "MISSED"
 }
@@ -42,7 +45,7 @@ func (f results) aims() []aim {
 			all = append(all, f.times(c, gsigw, wss4j, 3))
 		}
 	}
-	all = append(all, aim{"sign, 20 MB elements, MB/s of one thread", f.throughput(opSign, elements), 150, false})
+	all = append(all, aim{"sign, 20 MB elements, MB/s of one thread", f.throughput(opSign, elements), 150, false, 0})
 	for c := range f.rows(opSign) {
 		if c.size < 1<<20 {
 			all = append(all, f.times(c, openssl, wss4j, 4), f.times(c, openssl, xmlsec, 1))
@@ -56,8 +59,8 @@ func (f results) overRSA() []aim {
 	rsa := f.of(f.find(opRSA, 2<<10, elements, "sha256"), gsigw)
 	over := func(size int) float64 { return ratio(rsa, f.of(f.find(opSign, size, elements, "sha256"), gsigw)) }
 	return []aim{
-		{"sign, 2 KB, over the RSA operation alone", over(2 << 10), 1.10, true},
-		{"sign, 20 KB, over the RSA operation alone", over(20 << 10), 1.20, true},
+		{"sign, 2 KB, over the RSA operation alone", over(2 << 10), 1.10, true, 0},
+		{"sign, 20 KB, over the RSA operation alone", over(20 << 10), 1.20, true, 0},
 	}
 }
 
@@ -75,5 +78,14 @@ func (f results) rows(ops ...string) func(yield func(testCase) bool) {
 }
 
 func (f results) times(c testCase, who, peer string, bound float64) aim {
-	return aim{fmt.Sprintf("%s, %s over %s", c, who, peer), ratio(f.of(c, who), f.of(c, peer)), bound, false}
+	return aim{fmt.Sprintf("%s, %s over %s", c, who, peer), ratio(f.of(c, who), f.of(c, peer)), bound, false, f.best(c, who, peer)}
+}
+
+// best is the ratio of one who does nothing but the private-key operation and the digest of the message's bytes.
+func (f results) best(c testCase, who, peer string) float64 {
+	perMessage := ratio(1, f.of(f.find(opHash, c.size, c.shape, c.digest), gsigw))
+	if c.op == opSign {
+		perMessage += ratio(1, f.of(f.find(opRSA, 2<<10, elements, "sha256"), who))
+	}
+	return ratio(ratio(1, perMessage), f.of(c, peer))
 }

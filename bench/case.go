@@ -12,12 +12,13 @@ import (
 	"gsigw/wssec"
 )
 
-// The operations. The last two are gsigw's alone: what a signature cannot do without.
+// The operations. The last three are gsigw's alone: what a signature cannot do without.
 const (
 	opSign   = "sign"
 	opVerify = "verify"
 	opRSA    = "rsa"
 	opScan   = "scan"
+	opHash   = "hash"
 )
 
 // The peers.
@@ -51,7 +52,7 @@ func (c testCase) measuredWith(peer string) bool {
 	switch c.op {
 	case opRSA:
 		return peer == gsigw || peer == openssl
-	case opScan:
+	case opScan, opHash:
 		return peer == gsigw
 	case opVerify:
 		return peer != openssl // the key that is used is a public one
@@ -91,6 +92,8 @@ func writeCases(g *grid) ([]testCase, error) {
 			}
 			cases = append(cases, c)
 			c.op = opVerify
+			cases = append(cases, c)
+			c.op = opHash
 			cases = append(cases, c)
 			if c.op = opScan; size == 20<<20 && kind.digest == "sha256" {
 				cases = append(cases, c)

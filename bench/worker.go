@@ -63,6 +63,7 @@ func obey(line string, out io.Writer, c *gsi.Credential, store *trust.Store) err
 		"sign":   func() error { return sign(doc, c, d) },
 		"verify": func() error { return verify(doc, store) },
 		"scan":   func() error { return scan(doc) },
+		"hash":   func() error { return hash(doc, d) },
 	}
 	job := jobs[op]
 	if job == nil {
@@ -133,6 +134,16 @@ func verify(doc []byte, store *trust.Store) error {
 		return err
 	}
 	_, err = plain.WriteTo(io.Discard)
+	return err
+}
+
+// hash is the digest of the message's bytes, and nothing else.
+func hash(doc []byte, d wssec.Digest) error {
+	h := crypto.SHA256.New()
+	if d == wssec.SHA1 {
+		h = crypto.SHA1.New()
+	}
+	_, err := h.Write(doc)
 	return err
 }
 
