@@ -54,6 +54,9 @@ func Run(ctx context.Context, o Options) error {
 	if err := s.showTampered(ctx, p, call); err != nil {
 		return err
 	}
+	if err := s.showPrivate(ctx, p); err != nil {
+		return err
+	}
 	kept, err := s.showCheck(p, call)
 	if err != nil {
 		return err

@@ -42,6 +42,8 @@ func TestRun_ShowsEveryView(t *testing.T) {
 		"+   Body",
 		"ok The service saw the user: " + gridtest.UserName,
 		"addResponse  5",
+		"EncryptedData  aes128-cbc",
+		"ok The service read createCounter from " + gridtest.UserName,
 		"no Refused. The engine gets HTTP 500",
 		"xmlsec1 --verify",
 	} {

@@ -98,7 +98,7 @@ func (o *outline) element(e *etree.Element, depth int) {
 	}
 	line := fmt.Sprintf("%s %s%s  %s", mark, strings.Repeat("  ", depth), e.Tag, summary(e))
 	o.WriteString(strings.TrimRight(line, " ") + "\n")
-	if e.Tag == "Signature" {
+	if e.Tag == "Signature" || e.Tag == "EncryptedData" || e.Tag == "EncryptedKey" {
 		return
 	}
 	for _, child := range e.ChildElements() {
@@ -114,6 +114,8 @@ func summary(e *etree.Element) string {
 	case "Signature":
 		method := e.FindElement("SignedInfo/SignatureMethod")
 		return fmt.Sprintf("%s over %d parts", afterHash(method.SelectAttrValue("Algorithm", "")), len(e.FindElements("SignedInfo/Reference")))
+	case "EncryptedData", "EncryptedKey":
+		return afterHash(e.FindElement("EncryptionMethod").SelectAttrValue("Algorithm", ""))
 	}
 	return strings.Join(strings.Fields(e.Text()), " ")
 }

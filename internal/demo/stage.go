@@ -27,6 +27,7 @@ import (
 type stage struct {
 	dir     string
 	service *gridtest.StandIn
+	private *gridtest.StandIn // demands encryption
 	engine  *engine
 	signer  []byte // the proxy's certificate, PEM
 	seen    chan gridtest.Seen
@@ -63,10 +64,11 @@ func (s *stage) build(ctx context.Context, p *printer, w *Watch) error {
 	w.keys(pki.Host, pki.User, pki.ECUser, proxy, &gsi.Credential{Key: pki.CA.Key})
 	p.line("Made a CA, a host certificate, a user %s", gridtest.UserName)
 	p.line("and the user's proxy certificate, good for an hour, in %s", s.dir)
-	if err := s.startService(pki, w); err != nil {
+	if err := s.startServices(pki, w); err != nil {
 		return err
 	}
 	p.line("Service: %s, which demands GSI Secure Message as GT4 does", s.service.URL())
+	p.line("Another: %s, which demands that it is encrypted", s.private.URL())
 	if err := s.startGateway(ctx, w); err != nil {
 		return err
 	}
@@ -81,7 +83,7 @@ func (w *Watch) keys(c ...*gsi.Credential) {
 	}
 }
 
-func (s *stage) startService(pki *gridtest.PKI, w *Watch) error {
+func (s *stage) startServices(pki *gridtest.PKI, w *Watch) error {
 	store, err := trust.Open(pki.TrustDir, trust.Options{})
 	if err != nil {
 		return err
@@ -90,7 +92,11 @@ func (s *stage) startService(pki *gridtest.PKI, w *Watch) error {
 	if w != nil {
 		o.Tap = w.Conn
 	}
-	s.service, err = gridtest.StartStandIn(o)
+	if s.service, err = gridtest.StartStandIn(o); err != nil {
+		return err
+	}
+	o.Privacy = true
+	s.private, err = gridtest.StartStandIn(o)
 	return err
 }
 
@@ -116,7 +122,17 @@ routes:
     for: gt4
     message: gsi-message # sign as GSI Secure Message
     loopback: true
-`, s.service.URL())
+  private:
+    target: %s
+    upgrade: true
+    for: gt4
+    message: gsi-message
+    privacy: true        # and encrypt, as GT4 4.0 can: with algorithms of its time
+    encrypt-to: hostcert.pem
+    cipher: aes128-cbc
+    key-transport: rsa-1_5
+    loopback: true
+`, s.service.URL(), s.private.URL())
 }
 
 func (s *stage) startGateway(ctx context.Context, w *Watch) error {
@@ -142,8 +158,10 @@ func (s *stage) close() error {
 		s.stop()
 		errs = append(errs, <-s.ended)
 	}
-	if s.service != nil {
-		errs = append(errs, s.service.Close())
+	for _, service := range []*gridtest.StandIn{s.service, s.private} {
+		if service != nil {
+			errs = append(errs, service.Close())
+		}
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
