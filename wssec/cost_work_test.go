@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"hash"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -181,4 +182,30 @@ func FuzzCost(f *testing.F) {
 			t.Log(err)
 		}
 	})
+}
+
+// countingKey counts what the private key is asked for.
+type countingKey struct {
+	crypto.Decrypter
+	used *int
+}
+
+func (c countingKey) Decrypt(rand io.Reader, b []byte, opts crypto.DecrypterOpts) ([]byte, error) {
+	*c.used++
+	return c.Decrypter.Decrypt(rand, b, opts)
+}
+
+func TestVerify_UsesThePrivateKeyFewTimes(t *testing.T) {
+	doc := string(must(os.ReadFile("testdata/gt4/03-msg-enc.02-addRequest.request.xml")))
+	key := cut(doc, "xenc:EncryptedKey")
+	for _, keys := range []int{1, 4, 5, 100} {
+		v := gt4Decrypter(t, []byte(doc), Request)
+		used := 0
+		v.Decrypt.Key = countingKey{v.Decrypt.Key, &used}
+		copies := strings.Replace(doc, key, strings.Repeat(key, keys), 1)
+		_, err := verifyBytes(v, []byte(copies), Expect{})
+		if used > 4 || keys == 1 && (used == 0 || err != nil) || keys > 1 && err == nil {
+			t.Errorf("%d encrypted keys: the private key was used %d times; %v", keys, used, err)
+		}
+	}
 }

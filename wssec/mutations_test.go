@@ -54,6 +54,7 @@ func TestMutations(t *testing.T) {
 type mutable struct {
 	docs     [][]byte
 	roles    []Role
+	decrypt  map[Role]*Decryption
 	payloads map[string]bool // parts that were signed
 	tokens   [][]byte        // names, attributes, values
 }
@@ -61,7 +62,10 @@ type mutable struct {
 var markup = regexp.MustCompile(`[\w-]+:[\w-]+|"[^"]*"|>[^<]+<|[\w-]+="[^"]*"|<[^>]*>`)
 
 func readMutable(t testing.TB) *mutable {
-	m := &mutable{payloads: map[string]bool{}}
+	m := &mutable{payloads: map[string]bool{}, decrypt: map[Role]*Decryption{}}
+	for _, role := range []Role{Request, Reply} {
+		m.decrypt[role] = gt4Decrypter(t, nil, role).Decrypt
+	}
 	for _, file := range signedCaptures(t) {
 		doc, err := os.ReadFile(file)
 		if err != nil {
@@ -69,12 +73,16 @@ func readMutable(t testing.TB) *mutable {
 		}
 		m.docs, m.roles = append(m.docs, doc), append(m.roles, roleOf(file))
 		m.tokens = append(m.tokens, markup.FindAll(doc, -1)...)
-		v, err := verifyBytes(gt4Verifier(t, doc), doc, Expect{Role: roleOf(file)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, part := range parts(t, []byte(payload(t, v))) {
-			m.payloads[part] = true
+		for _, d := range []*Decryption{nil, m.decrypt[roleOf(file)]} {
+			verifier := gt4Verifier(t, doc)
+			verifier.Decrypt = d
+			v, err := verifyBytes(verifier, doc, Expect{Role: roleOf(file)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range parts(t, []byte(payload(t, v))) {
+				m.payloads[part] = true
+			}
 		}
 	}
 	for _, odd := range oddities {
@@ -164,14 +172,24 @@ func elementEnd(doc []byte, at int) int {
 	return 0
 }
 
-// try verifies a mutant; what is accepted must be made of what was signed.
+// try verifies a mutant, without and with the receiver's key; what is accepted must be made of what was signed.
 func (m *mutable) try(t testing.TB, doc []byte, role Role) (accepted bool, err error) {
+	accepted, err = m.verify(t, doc, role, nil)
+	if err != nil || !bytes.Contains(doc, []byte("Encrypted")) {
+		return accepted, err
+	}
+	return m.verify(t, doc, role, m.decrypt[role])
+}
+
+func (m *mutable) verify(t testing.TB, doc []byte, role Role, d *Decryption) (accepted bool, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	v, err := verifyBytes(gt4Verifier(t, doc), doc, Expect{Role: role})
+	verifier := gt4Verifier(t, doc)
+	verifier.Decrypt = d
+	v, err := verifyBytes(verifier, doc, Expect{Role: role})
 	if err != nil {
 		if _, ok := err.(*Error); !ok {
 			return false, fmt.Errorf("an error of type %T: %w", err, err)
