@@ -96,8 +96,12 @@ func scanOwn(element []byte, scope *xmlscan.Scope) *xmlscan.Scanner {
 	return xmlscan.NewElement(xmlscan.Memory(element), xmlscan.Span{End: int64(len(element))}, scope, xmlscan.Limits{})
 }
 
+// referenceSize is about the size of a Reference.
+const referenceSize = 512
+
 // parts digests Body and the header blocks, giving them ids, and drops those that the route drops.
 func (s *signing) parts() error {
+	s.references.Grow(referenceSize * (len(s.m.Blocks) + 2))
 	if err := s.part(&s.m.Body); err != nil {
 		return err
 	}
@@ -172,7 +176,7 @@ func (s *signing) signature(keyInfo func() []byte) ([]byte, error) {
 	if s.value, err = sign(s.key, rand.Reader, method.hash, digest); err != nil {
 		return nil, fmt.Errorf("wssec: signing: %w", err)
 	}
-	return fmt.Appendf(nil, `<ds:Signature xmlns:ds="%s">%s<ds:SignatureValue>%s</ds:SignatureValue>%s</ds:Signature>`,
+	return fmt.Appendf(make([]byte, 0, 2*(len(info)+len(s.value))), `<ds:Signature xmlns:ds="%s">%s<ds:SignatureValue>%s</ds:SignatureValue>%s</ds:Signature>`,
 		dsig, info, base64.StdEncoding.EncodeToString(s.value), keyInfo()), nil
 }
 
@@ -180,7 +184,7 @@ func (s *signing) signature(keyInfo func() []byte) ([]byte, error) {
 func (s *signing) signedInfo(method signatureMethod) (info, digest []byte, err error) {
 	var prefixes []string
 	write := func() []byte {
-		return fmt.Appendf(nil, `<ds:SignedInfo xmlns:ds="%s"><ds:CanonicalizationMethod Algorithm="%s">%s</ds:CanonicalizationMethod>`+
+		return fmt.Appendf(make([]byte, 0, s.references.Len()+referenceSize), `<ds:SignedInfo xmlns:ds="%s"><ds:CanonicalizationMethod Algorithm="%s">%s</ds:CanonicalizationMethod>`+
 			`<ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>%s</ds:SignedInfo>`,
 			dsig, c14n.ExclusiveURI, prefixList(prefixes), signatureURI(method), s.references.Bytes())
 	}
