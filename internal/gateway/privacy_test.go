@@ -41,6 +41,19 @@ func TestPrivacy_OnlyTheServiceReadsTheRequestAndOnlyTheUserTheReply(t *testing.
 	}
 }
 
+// The digest of a text that can be guessed would give it away.
+func TestPrivacy_SignatureIsHiddenWhereItCoversTheText(t *testing.T) {
+	for order, shown := range map[policy.Order]bool{policy.SignFirst: false, policy.EncryptFirst: true} {
+		b := newStandInBench(t, modernPrivacy, func(b *standInBench) { b.route.Order = order })
+		if w := b.post(); w.Code != 200 {
+			t.Fatal(w.Code, w.Body)
+		}
+		if strings.Contains(string(b.only().Request), "DigestValue") != shown {
+			t.Errorf("%s: %s", order, b.only().Request)
+		}
+	}
+}
+
 // What the check found is in the log alone: to the engine all replies that fail it are the same.
 func TestPrivacy_RefusesRepliesThatAreNotEncryptedToTheUser(t *testing.T) {
 	first := ""

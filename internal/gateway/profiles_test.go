@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"crypto/x509"
+	"errors"
 	"strings"
 	"testing"
 
 	"gsigw/gsi"
 	"gsigw/internal/gridtest"
 	"gsigw/internal/policy"
+	"gsigw/internal/upstream"
 	"gsigw/wssec"
 )
 
@@ -126,6 +128,18 @@ func TestUsername_ReplyIsAsGoodAsTLS(t *testing.T) {
 	b.service.Misbehave(gridtest.Garbage)
 	if w := b.post(); w.Code != 500 || !strings.Contains(body(w), "Fault") {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// The dialler judged the peer before; what is handed on as it came is judged here too.
+func TestUsername_ReplyFromNobodyIsRefused(t *testing.T) {
+	b := newStandInBench(t, username)
+	x := &exchange{Gateway: b.gateway, State: b.gateway.state.Load(), route: b.gateway.state.Load().Policy.Route("counter")}
+	for name, peer := range map[string]*gsi.Identity{"nobody": nil, "a user": gridtest.Must(b.pki.User.Identity())} {
+		_, err := x.accept(t.Context(), &received{Reply: &upstream.Reply{Status: 200, Peer: peer}}, wssec.UnsignedReply{})
+		if _, ok := errors.AsType[*unverified](err); !ok {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package gateway
 import (
 	"crypto/x509"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -128,5 +130,27 @@ func TestSAML_HolderOfKeySignsAndWantsASignedReply(t *testing.T) {
 				t.Errorf("refused as %q", b.counted.refused)
 			}
 		})
+	}
+}
+
+// Whoever reads a bearer's assertion in a trace could use it.
+func TestSAML_AssertionStaysOutOfTheTrace(t *testing.T) {
+	b := newStandInBench(t, bearer(gridtest.Assertion{}))
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.gateway.Trace = gridtest.Must(NewTrace(dir, nil))
+	if w := b.post(); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	files := gridtest.Must(filepath.Glob(filepath.Join(dir, "*")))
+	for _, name := range files {
+		if text := string(gridtest.Must(os.ReadFile(name))); strings.Contains(text, "jane") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+	if len(files) != 4 {
+		t.Errorf("%d files of trace", len(files))
 	}
 }

@@ -18,8 +18,8 @@ import (
 )
 
 // Trace keeps what was said in each exchange, for debugging: the request as it came, as it was sent, the reply as it
-// came, and as it was given. Secrets are cut out: header fields that carry them, passwords and binary secrets in
-// security headers, and whatever looks like a private key. Certificates stay; they are public.
+// came, and as it was given. Secrets are cut out: header fields that carry them, passwords, assertions and binary
+// secrets in security headers, and whatever looks like a private key. Certificates stay; they are public.
 type Trace struct {
 	dir  string
 	left atomic.Int64 // bytes that may still be written
@@ -147,7 +147,7 @@ func isSecretHeader(name string) bool {
 // the end of the text.
 var (
 	privateKeys    = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`)
-	secretElements = regexp.MustCompile(`(?s)(<(?:[^\s<>/:]+:)?(?:Password|BinarySecret|Passphrase|PrivateKey)(?:\s[^>]*)?>).*?(</(?:[^\s<>/:]+:)?(?:Password|BinarySecret|Passphrase|PrivateKey)\s*>|\z)`)
+	secretElements = regexp.MustCompile(`(?s)(<(?:[^\s<>/:]+:)?(?:Password|BinarySecret|Passphrase|PrivateKey|Assertion)(?:\s[^>]*)?>).*?(</(?:[^\s<>/:]+:)?(?:Password|BinarySecret|Passphrase|PrivateKey|Assertion)\s*>|\z)`)
 )
 
 func withoutSecrets(text []byte) []byte {
