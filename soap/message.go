@@ -136,6 +136,7 @@ type Limits struct {
 	MessageBytes   int64 // [32 MiB]
 	Headers        int   // header blocks [64]
 	HeaderElements int   // elements in one wsse:Security or addressing header [512]
+	HeaderBytes    int64 // bytes of one wsse:Security or addressing header, or of a fault: they are read into memory [1 MiB]
 	IDs            int   // elements with an id [1,000,000]
 	Parts          int   // parts of a multipart message, the root included [64]
 }
@@ -149,6 +150,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.HeaderElements <= 0 {
 		l.HeaderElements = 512
+	}
+	if l.HeaderBytes <= 0 {
+		l.HeaderBytes = 1 << 20
 	}
 	if l.IDs <= 0 {
 		l.IDs = 1_000_000

@@ -100,10 +100,11 @@ func TestRead_LimitsNameThemselves(t *testing.T) {
 		"namespaces":      {Limits: xmlscan.Limits{Namespaces: 1}},
 		"tag":             {Limits: xmlscan.Limits{TagBytes: 20}},
 		"header-elements": {HeaderElements: 1},
+		"header-bytes":    {HeaderBytes: 20},
 		"ids":             {IDs: 1},
 	} {
 		doc := counter
-		if name == "header-elements" || name == "ids" {
+		if strings.HasPrefix(name, "header-") || name == "ids" {
 			doc = `<e:Envelope xmlns:e="` + Envelope11 + `"><e:Header><a:From Id="1" xmlns:a="` + Addressing200403 + `"><a:Address Id="2"/></a:From></e:Header><e:Body/></e:Envelope>`
 		}
 		_, err := Read(xmlscan.Memory(doc), l)

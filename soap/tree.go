@@ -55,8 +55,11 @@ func (n *Node) All(space, local string) []*Node {
 // TrimmedText is the element's own text without white space around it.
 func (n *Node) TrimmedText() string { return strings.Trim(n.Text, " \t\r\n") }
 
-// Tree reads an element whole. More than the limit HeaderElements of elements is refused.
+// Tree reads an element whole. More than the limits HeaderElements and HeaderBytes allow is refused.
 func (m *Message) Tree(e *Element) (*Node, error) {
+	if most := m.limits.HeaderBytes; e.Span.Len() > most {
+		return nil, &xmlscan.Error{Class: xmlscan.Limit, Limit: "header-bytes", Offset: e.Span.Start, Msg: fmt.Sprintf("exceeds the limit header-bytes of %d in one header block", most)}
+	}
 	t := &treeReader{s: m.Scan(e), limit: m.limits.HeaderElements}
 	defer t.s.Free()
 	for {

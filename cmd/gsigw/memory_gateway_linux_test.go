@@ -39,6 +39,7 @@ listen: {proxy: "127.0.0.1:0"}
 trust: {dir: pki/certificates}
 credentials: {me: {proxy: pki/proxy.pem}}
 limits: {message: 4GiB}
+timeouts: {header: 10m, total: 60m}
 log: {format: json}
 routes:
   large: {target: "%s/*", message: gsi-message, loopback: true, peer: ["%s"]}

@@ -185,6 +185,7 @@ type Limits struct {
 	HTTPHeader     Size `yaml:"http-header" def:"64KiB" min:"1024" doc:"start line and headers"`
 	Headers        int  `yaml:"headers" def:"64" min:"1" doc:"SOAP header blocks"`
 	HeaderElements int  `yaml:"header-elements" def:"512" min:"64" doc:"elements of one wsse:Security or addressing header"`
+	HeaderBytes    Size `yaml:"header-bytes" def:"1MiB" min:"65536" doc:"one wsse:Security or addressing header"`
 	Tag            Size `yaml:"tag" def:"1MiB" min:"1024" doc:"one tag, comment or processing instruction"`
 	IDs            int  `yaml:"ids" def:"1000000" min:"64" doc:"elements with an id"`
 	Depth          int  `yaml:"depth" def:"256" min:"8" doc:"open elements"`

@@ -109,7 +109,7 @@ func limits(l config.Limits) gateway.Limits {
 	return gateway.Limits{
 		Message: soap.Limits{
 			Limits:       xmlscan.Limits{Depth: l.Depth, Attributes: l.Attributes, Namespaces: l.Namespaces, TagBytes: int(l.Tag), NamespaceBytes: int(l.Namespace)},
-			MessageBytes: int64(l.Message), Headers: l.Headers, HeaderElements: l.HeaderElements, IDs: l.IDs, Parts: l.Parts,
+			MessageBytes: int64(l.Message), Headers: l.Headers, HeaderElements: l.HeaderElements, HeaderBytes: int64(l.HeaderBytes), IDs: l.IDs, Parts: l.Parts,
 		},
 		HTTPHeader: int64(l.HTTPHeader), References: l.References, Certificates: l.Certificates, RSABits: l.RSABits,
 	}

@@ -87,7 +87,7 @@ type Scanner struct {
 	Decls         []Decl // StartElement: namespace declarations, in document order
 
 	Data      []byte // Text, CData, Comment: content as written; ProcInst: target, white space and data
-	Canonical bool   // Text: Data is what canonical XML writes for it; tags: so is Raw, namespaces and the order of attributes apart
+	Canonical bool   // Text: Data is what canonical XML writes for it; tags: so is Raw, but for which declarations it has, and the order of those and of attributes
 
 	limits Limits
 	spaces

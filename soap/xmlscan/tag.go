@@ -135,6 +135,7 @@ func (s *Scanner) value(i int, quote byte) (end int, plain bool, err error) {
 
 // declare puts a namespace declaration in force (Namespaces in XML 1.0, sections 3 and 5).
 func (s *Scanner) declare(prefix []byte, a *Attr, at int) error {
+	s.Canonical = s.Canonical && len(s.Attrs) == 0 // declarations go first
 	uri := a.Value
 	if !a.Plain {
 		s.scratch = AppendAttr(s.scratch[:0], a.Value)
