@@ -53,6 +53,9 @@ func TestAttacks(t *testing.T) {
 			if got.signer != want.signer || got.text != want.text || !slices.Equal(got.parts, want.parts) {
 				t.Errorf("got %+v, want %+v", got, want)
 			}
+			if !a.Differs && got.message != want.message {
+				t.Errorf("got\n%s\nwant\n%s", got.message, want.message)
+			}
 		})
 	}
 	t.Logf("%d attacks, %d other writings", refused, taken)

@@ -22,6 +22,7 @@ type Attack struct {
 	First   []byte        // a message that is verified first and holds; nil where there is none
 	After   time.Duration // how much later than Base.At it is verified
 	Want    wssec.Class   // why it is refused; empty where it is as good as Base
+	Differs bool          // the signer wrote it so, or the order of the parts is another: what is given back is not in Base's octets
 	Signer  string        // of a message that is taken; empty where it is Base's
 	Peer    string        // the one subject that may have signed; empty: anybody who is trusted
 }

@@ -24,7 +24,11 @@ func (e *editor) do(verb, args string) error {
 	switch verb {
 	case "want":
 		e.judged = true
-		if args != "same" {
+		switch args {
+		case "same":
+		case "same-parts":
+			e.attack.Differs = true
+		default:
 			e.attack.Want = wssec.Class(args)
 		}
 		return nil
@@ -60,6 +64,7 @@ func (e *editor) do(verb, args string) error {
 }
 
 func (e *editor) seal(who string, seal func(string, Sealer) (string, error)) (err error) {
+	e.attack.Differs = true
 	s := Sealer{Key: e.Credential.Key}
 	if who != "" {
 		c := e.credentials[who]
