@@ -1,5 +1,5 @@
 // Package interop holds the suites that check gsigw against programs it shares no code with: Apache Santuario,
-// libxml2, xmlsec1, WSS4J, Axis, OpenSSL and ARC, all from Debian packages and all on loopback.
+// libxml2, xmlsec1, WSS4J, OpenSAML, Axis, OpenSSL and ARC, all from Debian packages and all on loopback.
 //
 // The suites are ordinary Go tests:
 //

@@ -1,3 +1,4 @@
+import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Collections;
@@ -114,8 +115,8 @@ final class Wss4jExchange extends WSHandler {
         return report.toString();
     }
 
-    private static java.security.cert.X509Certificate[] chain(WSSecurityEngineResult r) {
-        return (java.security.cert.X509Certificate[]) r.get(WSSecurityEngineResult.TAG_X509_CERTIFICATES);
+    private static X509Certificate[] chain(WSSecurityEngineResult r) {
+        return (X509Certificate[]) r.get(WSSecurityEngineResult.TAG_X509_CERTIFICATES);
     }
 
     private static String name(WSDataRef part) {
