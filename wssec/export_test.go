@@ -3,6 +3,8 @@ package wssec
 import (
 	"crypto"
 	"crypto/rand"
+	"os"
+	"testing"
 	"time"
 )
 
@@ -28,4 +30,23 @@ func (r *ReplayFile) AppendBatch(ids ...string) error {
 		batch = append(batch, replayRecord{r.log.hash.of(id), 1 << 31})
 	}
 	return r.log.append(batch)
+}
+
+// Lock is what another process does while it writes.
+func (r *ReplayFile) Lock(t testing.TB) (unlock func()) {
+	unlock, err := r.lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unlock
+}
+
+// Unwritable makes every write fail, as a disk does that went away.
+func (r *ReplayFile) Unwritable(t testing.TB) {
+	f, err := os.Open(r.log.path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.log.file.Close()
+	r.log.file = f
 }

@@ -50,7 +50,11 @@ func OpenReplayFile(dir string, entries int, now func() time.Time) (*ReplayFile,
 	if err := r.log.open(dir); err != nil {
 		return nil, r.wrap(err)
 	}
-	err := r.locked(context.Background(), r.clock.read(), func() error { return nil })
+	unlock, err := r.lock(context.Background())
+	if err == nil {
+		err = r.wrap(r.catchUp(r.clock.read()))
+		unlock()
+	}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -86,18 +90,22 @@ func (r *ReplayFile) Seen(ctx context.Context, id string, until time.Time) error
 	}
 }
 
-// commit answers those that wait, as many as one write takes.
+// commit answers those that wait, as many as one write takes. Where its own ctx ends while another process has the file,
+// it leaves them to the next.
 func (r *ReplayFile) commit(ctx context.Context) {
+	unlock, err := r.lock(ctx)
+	if err != nil && ctx.Err() != nil {
+		return
+	}
 	r.mu.Lock()
 	batch := r.waiting[:min(len(r.waiting), replayBatch)]
 	r.waiting = r.waiting[len(batch):]
 	r.mu.Unlock()
-	if len(batch) == 0 {
-		return
-	}
 	answers := make([]error, len(batch))
-	now := r.clock.read()
-	err := r.locked(context.WithoutCancel(ctx), now, func() error { return r.decide(batch, answers, now) })
+	if err == nil {
+		err = r.wrap(r.decide(batch, answers))
+		unlock()
+	}
 	for i, s := range batch {
 		if answers[i] == nil {
 			answers[i] = err
@@ -106,19 +114,12 @@ func (r *ReplayFile) commit(ctx context.Context) {
 	}
 }
 
-// locked does something while no other process does, knowing all that others wrote.
-func (r *ReplayFile) locked(ctx context.Context, now replayTime, do func() error) error {
+// lock keeps other processes out.
+func (r *ReplayFile) lock(ctx context.Context) (unlock func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, replayLockTime)
 	defer cancel()
-	unlock, err := r.log.lock(ctx)
-	if err != nil {
-		return r.wrap(err)
-	}
-	defer unlock()
-	if err := r.catchUp(now); err != nil {
-		return r.wrap(err)
-	}
-	return r.wrap(do())
+	unlock, err = r.log.lock(ctx)
+	return unlock, r.wrap(err)
 }
 
 // replayLockTime is how long other processes may take for theirs; one write takes milliseconds.
@@ -149,8 +150,12 @@ func (r *ReplayFile) catchUp(now replayTime) error {
 	return nil
 }
 
-// decide writes down what was not seen before.
-func (r *ReplayFile) decide(batch []*sighting, answers []error, now replayTime) error {
+// decide writes down what was not seen before, by this process or another.
+func (r *ReplayFile) decide(batch []*sighting, answers []error) error {
+	now := r.clock.read()
+	if err := r.catchUp(now); err != nil {
+		return err
+	}
 	if err := r.makeRoom(len(batch), now); err != nil {
 		return err
 	}

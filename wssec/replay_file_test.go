@@ -3,6 +3,7 @@ package wssec_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -216,13 +217,45 @@ func TestReplayFile_IsSharedBetweenProcesses(t *testing.T) {
 	}
 }
 
+func TestReplayFile_WaitsForOtherProcessesAsLongAsItsContext(t *testing.T) {
+	_, again := stateDir(t, 0)
+	m, other := gridtest.Must(again()), gridtest.Must(again())
+	unlock := other.Replay.(*ReplayFile).Lock(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	answer := make(chan error)
+	for range 2 {
+		go func() { answer <- m.Seen(ctx, "a", m.clock.Add(time.Minute)) }()
+	}
+	cancel()
+	for range 2 {
+		if err := <-answer; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	unlock()
+	m.takes("b", nil)
+	other.takes("b", ErrReplay)
+}
+
+func TestReplayFile_RefusesEverythingOnceItCannotWrite(t *testing.T) {
+	_, again := stateDir(t, 1)
+	m := gridtest.Must(again())
+	m.Replay.(*ReplayFile).Unwritable(t)
+	for _, id := range []string{"b", "b", "c", "a0"} {
+		if err := m.Seen(t.Context(), id, m.clock.Add(time.Minute)); err == nil {
+			t.Errorf("%s is taken", id)
+		}
+	}
+	gridtest.Must(again()).takes("c", nil)
+}
+
 func TestReplayFile_BoundsTheDisk(t *testing.T) {
 	const entries = 300
 	clock := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	dir := t.TempDir() + "/state"
 	r, other := openReplay(t, dir, entries, func() time.Time { return clock }), openReplay(t, dir, entries, func() time.Time { return clock })
 	m, second := memory{r, t, &clock}, memory{other, t, &clock}
-	for i := range 3000 {
+	for i := range 1300 {
 		clock = clock.Add(2 * time.Second)
 		m.takes(fmt.Sprint(i), nil)
 		second.takes(fmt.Sprint(i), ErrReplay)
@@ -233,7 +266,7 @@ func TestReplayFile_BoundsTheDisk(t *testing.T) {
 	}
 	third := memory{openReplay(t, dir, entries, func() time.Time { return clock }), t, &clock}
 	for i := range 150 {
-		third.takes(fmt.Sprint(2999-i), ErrReplay)
+		third.takes(fmt.Sprint(1299-i), ErrReplay)
 	}
 }
 
