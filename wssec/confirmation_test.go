@@ -73,7 +73,7 @@ func TestPending_DemandsBothWhereBothAreThere(t *testing.T) {
 func TestPending_RefusesEveryReplyToWhatCannotBeAnswered(t *testing.T) {
 	g := newGrid(t)
 	_, pending := secureWith(t, &X509Message{Unanswered: true, Verifier: g.modernVerifier(t)}, strings.ReplaceAll(modernRequest, "MessageID>", "Other>"), g.User)
-	reply, _ := secureWith(t, &X509Message{}, modernRequest, g.Host)
+	reply, _ := secureWith(t, &X509Message{}, strings.Replace(modernRequest, "<wsa:To>", `<wsa:RelatesTo>uuid:1</wsa:RelatesTo><wsa:To>`, 1), g.Host)
 	_, err := pending.Verify(t.Context(), parse(t, reply), Expect{})
 	wantClass(t, err, ClassRelatesTo)
 }

@@ -178,6 +178,26 @@ func TestSAMLToken_BearerIsVerified(t *testing.T) {
 	}
 }
 
+func TestVerify_BindsAnAssertionToItsReference(t *testing.T) {
+	g := newGrid(t)
+	for _, v11 := range []bool{false, true} {
+		i := issuer{Credential: g.Host, bearer: true, saml11: v11}
+		doc, _ := secureWith(t, &SAMLToken{Assertion: i.source(t), Confirmation: Bearer, Issuer: g.verifier.Trust}, modernRequest, g.User)
+		for _, c := range []struct {
+			name, old, new string
+			want           Class
+		}{
+			{"another id", ">_a1</wsse:KeyIdentifier>", ">_a2</wsse:KeyIdentifier>", ClassMalformed},
+			{"no id", ">_a1</wsse:KeyIdentifier>", "></wsse:KeyIdentifier>", ClassMalformed},
+			{"an id twice", "</soapenv:Header>", `<x ID="_a1" soapenv:role="urn:other"/></soapenv:Header>`, ClassDuplicateID},
+		} {
+			_, err := verifyBytes(g.modernVerifier(t), []byte(strings.Replace(doc, c.old, c.new, 1)), Expect{})
+			t.Log(c.name)
+			wantClass(t, err, c.want)
+		}
+	}
+}
+
 // The key is in the assertion: a verifier of messages who knows it by a token sees the same signature.
 func TestSAMLToken_HolderOfKeyIsVerified(t *testing.T) {
 	g := newGrid(t)
