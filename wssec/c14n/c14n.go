@@ -210,7 +210,8 @@ func (c *writer) start() {
 	}
 	c.marks = append(c.marks, mark{uint32(len(c.rendered)), uint32(len(c.prefixes))})
 	c.collect(apex)
-	if c.s.Canonical && !apex && len(c.s.Decls)+len(c.todo) == 0 && c.inOrder() {
+	c.render()
+	if c.s.Canonical && !apex && c.declaresTodo() && c.inOrder() {
 		c.verbatim()
 	} else {
 		c.endRun()

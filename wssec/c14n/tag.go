@@ -104,8 +104,8 @@ func (c *writer) written(prefix []byte) xmlscan.NS {
 	return xmlscan.NoNamespace
 }
 
-// declare writes the declarations, by prefix.
-func (c *writer) declare() {
+// render sorts the declarations by prefix, and puts them in force in the canonical form.
+func (c *writer) render() {
 	if len(c.todo) > 1 {
 		slices.SortFunc(c.todo, func(a, b decl) int { return bytes.Compare(a.prefix, b.prefix) })
 	}
@@ -113,6 +113,19 @@ func (c *writer) declare() {
 		at := uint32(len(c.prefixes))
 		c.prefixes = append(c.prefixes, d.prefix...)
 		c.rendered = append(c.rendered, rendering{at, uint32(len(c.prefixes)), d.space})
+	}
+}
+
+// declaresTodo reports whether the start tag has just the declarations that are to be written, and in their order.
+func (c *writer) declaresTodo() bool {
+	return slices.EqualFunc(c.s.Decls, c.todo, func(have xmlscan.Decl, want decl) bool {
+		return have.Space == want.space && bytes.Equal(have.Prefix, want.prefix)
+	})
+}
+
+// declare writes the declarations.
+func (c *writer) declare() {
+	for _, d := range c.todo {
 		c.str(" xmlns")
 		if len(d.prefix) > 0 {
 			c.byte(':')
