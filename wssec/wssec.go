@@ -1,5 +1,5 @@
-// Package wssec secures SOAP messages with WS-Security as GT4's GSI Secure Message does (X.509 signatures with proxy
-// certificates), and verifies what comes back.
+// Package wssec secures SOAP messages with WS-Security and verifies what comes back: as GT4's GSI Secure Message does, with
+// proxy certificates (GSIMessage), and as services of today want it (X509Message, UsernameToken, SAMLToken).
 //
 // Securing a request yields a Pending, which is what its reply is held against; verifying yields a Verified, from
 // which only signed octets can be read:

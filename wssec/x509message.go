@@ -17,9 +17,9 @@ import (
 // 1.1, within the Basic Security Profile 1.1): Timestamp, token, Signature, in this order, over Body, Timestamp and
 // every header block outside wsse:Security.
 type X509Message struct {
-	Digest       Digest // SHA-1 is refused
-	Token        Token  // the form of the token, where KeyReference is one
-	KeyReference KeyReference
+	Digest       Digest           // SHA-1 is refused
+	KeyReference KeyReference     // how the signature names its key [BinarySecurityToken]
+	Token        Token            // the form of that token
 	DropHeaders  []soap.Name      // header blocks that are left out instead of signed
 	Lifetime     time.Duration    // from Created to Expires [5m]
 	Now          func() time.Time // [time.Now]
