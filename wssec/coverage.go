@@ -36,12 +36,10 @@ func (v *verification) checkCoverage() error {
 // only. GT4's container follows links into unsigned headers. What leads nowhere in the message is not followed.
 func (v *verification) checkLinks() error {
 	links, err := v.m.Links()
-	// A message that was opened after it was verified is made of signed parts alone (openDigested).
-	isSigned := func(at int64) bool { return len(v.encrypted.later) > 0 || v.out.covers(at) }
 	for _, l := range links {
 		switch {
-		case !isSigned(l.At):
-		case slices.ContainsFunc(l.Targets, func(at int64) bool { return !isSigned(at) }):
+		case !v.out.covers(l.At):
+		case slices.ContainsFunc(l.Targets, func(at int64) bool { return !v.out.covers(at) }):
 			return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("the link at byte %d leads out of what is signed", l.At)}
 		case len(l.Targets) > 1:
 			return &Error{Class: ClassDuplicateID, Msg: fmt.Sprintf("the link at byte %d leads to two elements of the same id", l.At)}
