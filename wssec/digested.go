@@ -91,9 +91,8 @@ func (v *verification) digestedMessage() (*soap.Message, error) {
 		return nil, err
 	}
 	b.WriteString("</" + own + ":Envelope>")
-	limits := v.m.Limits()
-	limits.MessageBytes = max(limits.MessageBytes, int64(b.Len())) // canonical form may be longer
-	m, err := soap.Read(xmlscan.Memory(b.Bytes()), limits)
+	src := xmlscan.Memory(b.Bytes())
+	m, err := soap.Read(src, grown(v.m.Limits(), src)) // canonical form may be longer
 	if err != nil {
 		return nil, err
 	}

@@ -72,10 +72,9 @@ func (e *Encryption) beforeSigning(m *soap.Message, drop []soap.Name, gt4 bool) 
 	if err != nil {
 		return nil, nil, err
 	}
-	if hidden, err = soap.Read(edit, m.Limits()); err != nil {
+	if hidden, err = readEdited(m, edit); err != nil {
 		return nil, nil, err
 	}
-	hidden.SOAPAction = m.SOAPAction
 	key, err = h.encryptedKey()
 	return hidden, key, err
 }
@@ -83,7 +82,7 @@ func (e *Encryption) beforeSigning(m *soap.Message, drop []soap.Name, gt4 bool) 
 // afterSigning hides the content of a message that we signed, and the signature where that is wanted. The encrypted key
 // goes in front of the signature: who reads the header decrypts before he verifies.
 func (e *Encryption) afterSigning(signed xmlscan.Source, l soap.Limits) (*soap.Edit, error) {
-	m, err := soap.Read(signed, l)
+	m, err := soap.Read(signed, grown(l, signed))
 	if err != nil {
 		return nil, err
 	}

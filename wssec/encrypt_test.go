@@ -12,6 +12,7 @@ import (
 	"gsigw/gsi"
 	"gsigw/internal/gridtest"
 	"gsigw/soap"
+	"gsigw/soap/xmlscan"
 	. "gsigw/wssec"
 	"gsigw/wssec/xmlenc"
 )
@@ -220,5 +221,29 @@ func TestPending_OpensTheReplyWithTheCredentialsKey(t *testing.T) {
 		weak.To = proxy.Leaf()
 		_, err = pending.Verify(context.Background(), parse(t, secure(t, &GSIMessage{Privacy: &weak}, reply, g.Host)), Expect{})
 		wantClass(t, err, ClassAlgorithm)
+	}
+}
+
+// A message that just fits its limit is longer once it is encrypted, which is no reason to refuse it.
+func TestSecure_EncryptsAMessageAtItsLimit(t *testing.T) {
+	g := newGrid(t)
+	doc := strings.Replace(plainRequest, "5 &amp;", strings.Repeat("x", 100_000), 1)
+	m, err := soap.Read(xmlscan.Memory(doc), soap.Limits{MessageBytes: int64(len(doc))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for order, p := range orders(Encryption{To: g.Host.Leaf()}) {
+		edit, _, err := p.Secure(context.Background(), m, g.User)
+		if err != nil {
+			t.Errorf("%s: %v", order, err)
+			continue
+		}
+		got, err := soap.Read(edit, soap.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.opener(g.Host).Verify(context.Background(), got, Expect{Encrypted: true}); err != nil {
+			t.Errorf("%s: %v", order, err)
+		}
 	}
 }

@@ -113,6 +113,12 @@ func splice(m *soap.Message, data []*encryptedData, texts [][]byte) (*soap.Messa
 	if err != nil {
 		return nil, err
 	}
+	return readEdited(m, edit)
+}
+
+// readEdited reads an edited message under the limits of what it was. What lay in memory does so again: that is faster to
+// read than an Edit.
+func readEdited(m *soap.Message, edit *soap.Edit) (*soap.Message, error) {
 	var src xmlscan.Source = edit
 	if _, isMemory := m.Source.(xmlscan.Memory); isMemory {
 		var b bytes.Buffer
@@ -122,12 +128,18 @@ func splice(m *soap.Message, data []*encryptedData, texts [][]byte) (*soap.Messa
 		}
 		src = xmlscan.Memory(b.Bytes())
 	}
-	out, err := soap.Read(src, m.Limits())
+	out, err := soap.Read(src, grown(m.Limits(), src))
 	if err != nil {
 		return nil, err
 	}
 	out.SOAPAction = m.SOAPAction
 	return out, nil
+}
+
+// grown are limits for a message that we made longer.
+func grown(l soap.Limits, src xmlscan.Source) soap.Limits {
+	l.MessageBytes = max(l.MessageBytes, src.Size())
+	return l
 }
 
 // placesOf says where the plaintexts went; data is in the order of the message.

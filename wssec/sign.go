@@ -21,7 +21,7 @@ type GSIMessage struct {
 	Lifetime    time.Duration    // from Created to Expires [5m]
 	Now         func() time.Time // [time.Now]
 	Verifier    *Verifier        // of the reply
-	Privacy     *Encryption      // encrypt, then sign; nil: the message stays readable
+	Privacy     *Encryption      // encrypt, then sign, and demand as much of the reply; nil: the message stays readable
 
 	// Unanswered signs a message without a MessageID, whose reply could not be told from another's.
 	Unanswered bool
