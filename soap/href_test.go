@@ -1,0 +1,78 @@
+package soap
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"gsigw/soap/xmlscan"
+)
+
+// linksOf reads the links in Body, each by the text of the elements that it may lead to.
+func linksOf(t *testing.T, body string) (found [][]string) {
+	t.Helper()
+	doc := `<e:Envelope xmlns:e="` + Envelope11 + `" xmlns:c="` + Encoding12 + `"><e:Header><h id="h"/></e:Header><e:Body>` + body + `</e:Body></e:Envelope>`
+	m, err := Read(xmlscan.Memory(doc), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, err := m.Links()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range links {
+		names := []string{}
+		for _, at := range l.Targets {
+			names = append(names, doc[at+1:at+2])
+		}
+		found = append(found, names)
+	}
+	return found
+}
+
+func TestLinks_FindsWhatAReaderWouldFollow(t *testing.T) {
+	for body, want := range map[string]string{
+		`<a href="#x"/><b id="x"/>`:                   "[[b]]",
+		`<a href="#h"/>`:                              "[[h]]",
+		`<a href="#x"/>`:                              "[[]]",
+		`<a href="#x"/><b id="x"/><c Id="x"/>`:        "[[b c]]",
+		`<a href="#x"/><b id="x" Id="x"/>`:            "[[b]]",
+		`<a href=" #x "/><b id=" x "/>`:               "[[b]]",
+		`<a href="&#35;x"/><b id="&#120;"/>`:          "[[b]]",
+		`<a href="#%78"/><b id="x"/>`:                 "[[] [b]]",
+		`<a c:ref="x"/><b c:id="x"/>`:                 "[[b]]",
+		`<a ref="#x"/><b ID="x"/>`:                    "[[b]]",
+		`<a href="#x"/><b xml:id="x"/><a href="#x"/>`: "[[b] [b]]",
+		`<a href="x"/><a ref="x"/><a c:href="#x"/><a href="#"/><a href="http://x/#x"/><b id="x"/>`: "[]",
+		`<a href="#x"/><b id="x"/><c id="x"/><d id="x"/>`:                                          "[[b c]]",
+	} {
+		if got := fmt.Sprint(linksOf(t, body)); got != want {
+			t.Errorf("%s: %s, want %s", body, got, want)
+		}
+	}
+}
+
+func TestRead_RefusesLinksOverTheLimit(t *testing.T) {
+	doc := `<e:Envelope xmlns:e="` + Envelope11 + `"><e:Body>` + strings.Repeat(`<a href="#x"/>`, 11) + `</e:Body></e:Envelope>`
+	_, err := Read(xmlscan.Memory(doc), Limits{IDs: 10})
+	if e, ok := errors.AsType[*xmlscan.Error](err); !ok || e.Class != xmlscan.Limit {
+		t.Error(err)
+	}
+}
+
+// A message without links is not read again.
+func TestLinks_CostNothingWhereThereAreNone(t *testing.T) {
+	m, err := Read(xmlscan.Memory(`<e:Envelope xmlns:e="`+Envelope11+`"><e:Body><a id="x" href="y"/></e:Body></e:Envelope>`), Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, err := m.Links()
+	if err != nil || slices.ContainsFunc(links, func(Link) bool { return true }) {
+		t.Error(links, err)
+	}
+	if n := testing.AllocsPerRun(10, func() { m.Links() }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
