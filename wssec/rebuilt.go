@@ -97,7 +97,7 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // HasCiphertext says whether there is still ciphertext in Body: an EncryptedData element (XML Encryption, section 3.4).
 func (v *Verified) HasCiphertext() (bool, error) {
-	s := v.m.Scan(v.body.element)
+	s := v.scan(v.body)
 	for {
 		kind, err := s.Next()
 		switch {

@@ -9,6 +9,7 @@ import (
 
 	"gsigw/soap"
 	"gsigw/soap/spool"
+	"gsigw/soap/xmlscan"
 	. "gsigw/wssec"
 )
 
@@ -136,6 +137,15 @@ func TestWriteText_IsTheTextWithItsLineEnds(t *testing.T) {
 		t.Errorf("%q, %v; want %q", text, err, want)
 	}
 	if err := v.WriteText(&failing{err: io.ErrClosedPipe}); err != io.ErrClosedPipe {
+		t.Errorf("%v", err)
+	}
+}
+
+// A spool that fails is no fault of the message's: the reason must reach whoever can do something about it.
+func TestReadError_KeepsTheReasonOfASourceThatFails(t *testing.T) {
+	lost := &spool.Error{Err: spool.ErrChanged}
+	err := ReadError(&xmlscan.Error{Class: xmlscan.Unreadable, Err: lost})
+	if got, ok := errors.AsType[*spool.Error](err); !ok || got != lost {
 		t.Errorf("%v", err)
 	}
 }

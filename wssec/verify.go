@@ -234,6 +234,8 @@ func ReadError(err error) *Error {
 	class := ClassMalformed
 	if e, ok := errors.AsType[*xmlscan.Error](err); ok {
 		switch e.Class {
+		case xmlscan.Unreadable: // no fault of the message's, and whoever reads it may know more of the reason
+			return &Error{Class: class, Msg: "the message cannot be read", Err: e.Err}
 		case xmlscan.DTD:
 			class = ClassDTD
 		case xmlscan.Limit:

@@ -58,7 +58,7 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 var errSaid = errors.New("said already")
 
 // packagePrefix says to programmers which package an error is from; the user of a command does not care.
-var packagePrefix = regexp.MustCompile(`^(ca|config|daemon|doctor|gateway|gsi|gss|intercept|myproxy|policy|trust|upstream|voms|wssec): `)
+var packagePrefix = regexp.MustCompile(`^(ca|config|daemon|doctor|gateway|gsi|gss|intercept|myproxy|policy|spool|trust|upstream|voms|wssec): `)
 
 // report writes an error for people and gives the exit code.
 func report(w io.Writer, c *cobra.Command, err error) int {
