@@ -67,6 +67,12 @@ func TestReplayFile_IsForItsOwnerAlone(t *testing.T) {
 	if _, err := again(); err != nil {
 		t.Error(err)
 	}
+	empty := t.TempDir()
+	done(t, os.Chmod(empty, 0o755))
+	openReplay(t, empty, 0, nil)
+	if mode := gridtest.Must(os.Stat(empty)).Mode().Perm(); mode != 0o700 {
+		t.Errorf("an empty directory that was made for it has mode %04o", mode)
+	}
 }
 
 func TestReplayFile_FollowsNoSymlink(t *testing.T) {
@@ -125,6 +131,29 @@ func TestReplayFile_RepairsATornEnd(t *testing.T) {
 			t.Errorf("%s: %d bytes after the repair", c.name, size)
 		}
 	}
+}
+
+// FuzzReplayFile looks for an end of the file that makes what was answered for forgotten.
+func FuzzReplayFile(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, 70))
+	f.Add([]byte(strings.Repeat("x", 32)))
+	f.Fuzz(func(t *testing.T, tail []byte) {
+		dir, again := stateDir(t, 3)
+		file, err := os.OpenFile(filepath.Join(dir, "replay"), os.O_APPEND|os.O_WRONLY, 0)
+		done(t, err)
+		file.Write(tail)
+		done(t, file.Close())
+		m, err := again()
+		if err != nil {
+			return
+		}
+		m.takes("a2", ErrReplay)
+		m.takes("b", nil)
+		m = gridtest.Must(again())
+		m.takes("a0", ErrReplay)
+		m.takes("b", ErrReplay)
+	})
 }
 
 func TestReplayFile_KeepsWhatIsThereOfATornBatch(t *testing.T) {

@@ -47,7 +47,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 var errDamaged = errors.New("the file replay is damaged: every message is refused until it is moved away; " +
 	"messages that were seen can then come again until they are too old")
 
-// open opens the directory, and makes it if it is missing.
+// open opens the directory, and makes it if it is missing. One that others may enter is refused, unless it is empty.
 func (l *replayLog) open(dir string) (err error) {
 	dir = filepath.Clean(dir)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -60,11 +60,19 @@ func (l *replayLog) open(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := private(l.dir, 0o700); err != nil {
+	if err := errors.Join(l.claim(), private(l.dir, 0o700)); err != nil {
 		l.dir.Close()
 		return err
 	}
 	return nil
+}
+
+// claim closes a directory to others in which there is nothing yet.
+func (l *replayLog) claim() error {
+	if names, err := l.dir.ReadDir(1); len(names) > 0 || err != io.EOF {
+		return nil
+	}
+	return l.dir.Chmod(0o700)
 }
 
 // private refuses what others may read or write, or own.
