@@ -319,3 +319,19 @@ func openAny(t *testing.T, v *Verifier, doc []byte) {
 		parse(t, string(b))
 	}
 }
+
+// Which header is a resource key depends on the operation: that is known once Body is open.
+func TestVerify_RefusesAnUnsignedKeyOfAHiddenOperation(t *testing.T) {
+	g := newGrid(t)
+	for order, p := range orders(Encryption{To: g.Host.Leaf()}) {
+		doc := secureBy(t, p, strings.Replace(plainRequest, `<add xmlns="http://counter.com"`, `<add xmlns="urn:op"`, 1), g.User)
+		put := func(space string) []byte {
+			return []byte(strings.Replace(doc, "<wsa:To", `<o:Which xmlns:o="`+space+`">1</o:Which><wsa:To`, 1))
+		}
+		if _, err := verifyBytes(g.opener(g.Host), put("urn:other"), Expect{}); err != nil {
+			t.Errorf("%s: %v", order, err)
+		}
+		_, err := verifyBytes(g.opener(g.Host), put("urn:op"), Expect{})
+		wantClass(t, err, ClassUnsignedPart)
+	}
+}

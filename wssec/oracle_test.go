@@ -298,3 +298,36 @@ func hostKey(g *grid) *rsa.PrivateKey { return g.Host.Key.(*rsa.PrivateKey) }
 func modExp(block []byte, e int64, k *rsa.PrivateKey) []byte {
 	return new(big.Int).Exp(new(big.Int).SetBytes(block), big.NewInt(e), k.N).FillBytes(make([]byte, k.Size()))
 }
+
+// A signer may foresee what stands where nothing was decrypted, and sign that.
+func TestVerify_RefusesASignatureOverTheStandIn(t *testing.T) {
+	g := newGrid(t)
+	const size = 64
+	blank := regexp.MustCompile(`(?s)(<soapenv:Body>).*(</soapenv:Body>)`).ReplaceAllString(plainRequest, "${1}"+strings.Repeat(" ", size)+"${2}")
+	doc := secureBy(t, &X509Message{}, blank, g.User)
+	wrapped, err := xmlenc.RSA15.Wrap(&hostKey(g).PublicKey, make([]byte, 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	garbage := bytes.Repeat([]byte{1}, size)
+	doc = strings.Replace(doc, strings.Repeat(" ", size), string(xmlenc.AppendData(nil, "d", xmlenc.TypeContent, xmlenc.AES128CBC, garbage)), 1)
+	doc = inSecurityHeader(doc, string(xmlenc.AppendKey(nil, xmlenc.RSA15, "<ds:KeyName>x</ds:KeyName>", wrapped, []string{"d"})))
+	o := g.oracle()
+	o.Decrypt.Certificates = nil
+	if got := o.ask(t, doc); got.class != ClassDecrypt || got.operations != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// An id that somebody else's plaintext has can be guessed by giving it to the token, which no signature covers.
+func TestVerify_TellsNothingOfIDsInPlaintext(t *testing.T) {
+	g := newGrid(t)
+	doc := secureBy(t, &X509Message{Privacy: &Encryption{To: g.Host.Leaf()}}, strings.Replace(plainRequest, "<add ", `<add Id="guess" `, 1), g.User)
+	id := between(doc, `<wsse:Reference URI="#`, `"`)
+	if got := g.oracle().ask(t, strings.ReplaceAll(doc, id, "guess")); got.class != ClassDecrypt {
+		t.Errorf("%+v", got)
+	}
+	if _, err := verifyBytes(g.opener(g.Host), []byte(strings.ReplaceAll(doc, id, "other")), Expect{}); err != nil {
+		t.Error(err)
+	}
+}
