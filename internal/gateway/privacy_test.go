@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"gsigw/gsi"
 	"gsigw/internal/gridtest"
 	"gsigw/internal/policy"
+	"gsigw/soap"
 	"gsigw/wssec"
 )
 
@@ -50,6 +52,49 @@ func TestPrivacy_SignatureIsHiddenWhereItCoversTheText(t *testing.T) {
 		}
 		if strings.Contains(string(b.only().Request), "DigestValue") != shown {
 			t.Errorf("%s: %s", order, b.only().Request)
+		}
+	}
+}
+
+func TestPrivacy_OrderIsTheRoutes(t *testing.T) {
+	b := newStandInBench(t, modernPrivacy, func(b *standInBench) { b.route.Order = policy.EncryptFirst })
+	if w := b.post(); w.Code != 200 {
+		t.Fatal(w.Code, w.Body)
+	}
+	// Who reads the header verifies before he decrypts.
+	if sent := string(b.only().Request); strings.Index(sent, ":SignatureValue") > strings.Index(sent, ":EncryptedKey") {
+		t.Error(sent)
+	}
+}
+
+// asked keeps what a reply is asked to be.
+type asked struct {
+	wssec.Profile
+	wssec.Pending
+	expect wssec.Expect
+}
+
+func (a *asked) Secure(ctx context.Context, m *soap.Message, c *gsi.Credential) (*soap.Edit, wssec.Pending, error) {
+	edit, pending, err := a.Profile.Secure(ctx, m, c)
+	a.Pending = pending
+	return edit, a, err
+}
+
+func (a *asked) Verify(ctx context.Context, m *soap.Message, e wssec.Expect) (*wssec.Verified, error) {
+	a.expect = e
+	return a.Pending.Verify(ctx, m, e)
+}
+
+func TestPrivacy_IsAskedOfReplies(t *testing.T) {
+	for private, knob := range map[bool]func(*standInBench){true: modernPrivacy, false: modern} {
+		b := newStandInBench(t, knob)
+		a := &asked{}
+		b.gateway.profile = func(s *State, r *policy.Route) wssec.Profile {
+			a.Profile = b.gateway.profileFor(s, r)
+			return a
+		}
+		if w := b.post(); w.Code != 200 || a.expect.Encrypted != private || a.expect.Peer == nil {
+			t.Errorf("privacy %t: %d, %+v", private, w.Code, a.expect)
 		}
 	}
 }

@@ -50,6 +50,15 @@ func TestProfiles_CarryACallAsTheUser(t *testing.T) {
 	}
 }
 
+func TestUsername_PasswordTravelsAsTheRouteSays(t *testing.T) {
+	for kind, shown := range map[policy.PasswordType]bool{policy.PasswordDigest: false, policy.PasswordText: true} {
+		b := newStandInBench(t, username, func(b *standInBench) { b.route.PasswordType = kind })
+		if w := b.post(); w.Code != 200 || strings.Contains(string(b.only().Request), "open sesame") != shown {
+			t.Errorf("%s: %d %s", kind, w.Code, b.only().Request)
+		}
+	}
+}
+
 // A password goes nowhere but into the message: not into records, and not out again.
 func TestUsername_PasswordStaysOutOfTheLog(t *testing.T) {
 	b := newStandInBench(t, username, func(b *standInBench) {
