@@ -24,7 +24,7 @@ var (
 	ErrReplayFull = errors.New("wssec: the replay memory is full; raise its entries")
 )
 
-// ReplayCache is a Replay in memory: some 30 bytes for an id, and never more than so many ids. Full means refuse.
+// ReplayCache is a Replay in memory: some 35 bytes for an id, and never more than so many ids. Full means refuse.
 //
 // It forgets an id only when two things hold: the id was held for as long as its message could have been taken by a
 // clock that does not step, and the clock says now that the message can not be taken. So a clock that is set forward

@@ -220,7 +220,7 @@ type Timeouts struct {
 
 // Replay is the bounded memory of MessageIDs; when it is full, messages are refused.
 type Replay struct {
-	Entries int  `yaml:"entries" def:"500000" min:"100" doc:"how many ids are remembered, each until its message would be too old; 500,000 take some 16 MB"`
+	Entries int  `yaml:"entries" def:"500000" min:"100" doc:"how many ids are remembered, each until its message would be too old; 500,000 take some 18 MB"`
 	State   Path `yaml:"state" doc:"directory of the memory on disk (mode 0700, made where it is missing; 32 MB for 500,000 ids), which restarts do not empty and gateways on one machine share; each reply then waits for the disk. In memory by default"`
 }
 
