@@ -18,6 +18,7 @@ import (
 	"gsigw/soap/xmlscan"
 	"gsigw/trust"
 	"gsigw/wssec"
+	"gsigw/wssec/xmlenc"
 )
 
 // client calls a StandIn as a GT4 client would.
@@ -276,5 +277,31 @@ func TestStandIn_SeesTheProxyChainOverTLS(t *testing.T) {
 	}
 	if seen.TLSPeer != UserName || seen.Signer != "" {
 		t.Errorf("saw %q by TLS, %q by signature", seen.TLSPeer, seen.Signer)
+	}
+}
+
+func TestStandIn_DemandsPrivacy(t *testing.T) {
+	c := newClient(t, StandInOptions{TLS: true, Privacy: true})
+	if text, err := c.call(createAction, "", createBody); err == nil {
+		t.Errorf("a readable request was taken: %s", text)
+	}
+	profile := &wssec.GSIMessage{
+		Verifier: &wssec.Verifier{Trust: c.store},
+		Privacy:  &wssec.Encryption{To: c.pki.Host.Leaf(), Cipher: xmlenc.AES128CBC, KeyTransport: xmlenc.RSA15},
+	}
+	edit, pending, err := profile.Secure(t.Context(), c.message(createAction, "", createBody), c.cred)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, reply, err := c.post(t.Context(), Must(io.ReadAll(edit.Reader())))
+	if err != nil || !bytes.Contains(reply, []byte("EncryptedData")) || bytes.Contains(reply, []byte("CounterKey")) {
+		t.Fatalf("%v: %s", err, reply)
+	}
+	v, err := pending.Verify(t.Context(), Must(soap.Read(xmlscan.Memory(reply), soap.Limits{})), wssec.Expect{Encrypted: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := v.Message(nil); err != nil || !bytes.Contains(text, []byte("CounterKey")) {
+		t.Errorf("%v: %s", err, text)
 	}
 }
