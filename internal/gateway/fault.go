@@ -64,7 +64,7 @@ func spoolRow(err error) (outcome, bool) {
 		return outcome{}, false
 	}
 	return outcome{result: resultInternal, class: classSpool, get: http.StatusServiceUnavailable, fault: soap.Fault{
-		Reason: "the gateway has no room for a message of this size; its log tells more under the exchange in the detail",
+		Reason: "the gateway could not keep the message while it was under way; its log tells more under the exchange in the detail",
 	}}, true
 }
 

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"gsigw/gsi"
 	"gsigw/internal/policy"
+	"gsigw/soap"
 	"gsigw/soap/spool"
 	"gsigw/soap/xmlscan"
 	"gsigw/wssec"
@@ -57,7 +59,7 @@ func TestSpool_GzipUnpacksIntoItUpToTheLimit(t *testing.T) {
 func TestSpool_WithoutRoomTheCallEndsWithAFault(t *testing.T) {
 	request := strings.Replace(add11, ">10<", ">"+many+"<", 1)
 	b := newBench(t, func(b *bench) { b.spool.Dir += "/gone" })
-	want(t, b.post(request), 500, "the gateway has no room for a message of this size")
+	want(t, b.post(request), 500, "the gateway could not keep the message")
 	if log := b.log.String(); !strings.Contains(log, `"class":"spool"`) || !strings.Contains(log, "/gone") {
 		t.Errorf("log %s", log)
 	}
@@ -69,7 +71,7 @@ func TestSpool_WithoutRoomTheCallEndsWithAFault(t *testing.T) {
 func TestSpool_WithoutRoomForTheReplyTheCallEndsWithAFault(t *testing.T) {
 	b := newBench(t, large, func(b *bench) { b.spool.Dir += "/gone" })
 	w := b.post(add11) // small enough for memory
-	want(t, w, 500, "the gateway has no room for a message of this size")
+	want(t, w, 500, "the gateway could not keep the message")
 	if strings.Contains(w.Body.String(), "/gone") {
 		t.Error("the engine learns of the gateway's directories")
 	}
@@ -180,4 +182,21 @@ func TestTrace_CutsASecretThatItsEndCutsThrough(t *testing.T) {
 			t.Errorf("a secret at %d is kept", at)
 		}
 	}
+}
+
+// The file is changed while the service works: the reply to come is refused, and as what it is.
+func TestSpool_AFileThatIsChangedEndsTheCallAsAFailureOfTheGateway(t *testing.T) {
+	b := newBench(t)
+	b.gateway.profile = func(*State, *policy.Route) wssec.Profile { return lost{} }
+	want(t, b.post(add11), 500, "the gateway could not keep the message")
+	if !strings.Contains(b.log.String(), `"class":"spool"`) {
+		t.Errorf("log %s", b.log)
+	}
+}
+
+// lost is a profile whose message cannot be read any more.
+type lost struct{ wssec.Profile }
+
+func (lost) Secure(context.Context, *soap.Message, *gsi.Credential) (*soap.Edit, wssec.Pending, error) {
+	return nil, nil, &xmlscan.Error{Class: xmlscan.Unreadable, Err: &spool.Error{Err: spool.ErrChanged}}
 }
