@@ -38,7 +38,7 @@ import org.apache.ws.security.message.WSSecTimestamp;
 import org.w3c.dom.Document;
 
 /**
- * Signs and verifies with WSS4J for as long as it is told, line by line, as worker.go does with gsigw: "OP DIGEST SECONDS
+ * Signs and verifies with WSS4J for as much CPU time as it is told, line by line, as worker.go does with gsigw: "OP DIGEST SECONDS
  * FILE" is answered with the number of messages, the CPU time of the process and the time by the clock in nanoseconds.
  *
  * <pre>
@@ -49,6 +49,7 @@ public final class Wss4jWorker {
     private static final String SOAP = "http://schemas.xmlsoap.org/soap/envelope/";
     private static final String WSA = "http://schemas.xmlsoap.org/ws/2004/03/addressing";
     private static final int PARTS = 5;
+    private static final int PATIENCE = 10; // as in worker.go
 
     private final DocumentBuilderFactory parsers = DocumentBuilderFactory.newInstance();
     private final TransformerFactory writers = TransformerFactory.newInstance();
@@ -92,7 +93,7 @@ public final class Wss4jWorker {
         long cpu = process.getProcessCpuTime();
         long start = System.nanoTime();
         long n = 0;
-        while (n == 0 || System.nanoTime() - start < seconds * 1e9) {
+        while (n == 0 || process.getProcessCpuTime() - cpu < seconds * 1e9 && System.nanoTime() - start < PATIENCE * seconds * 1e9) {
             job.call();
             n++;
         }

@@ -82,9 +82,12 @@ func (c testCase) name(kind string) string {
 
 // writeCases writes the messages and gives the rows: every size, signed and verified, small elements with both
 // digests, the rest with SHA-256.
-func writeCases(g *grid) ([]testCase, error) {
+func (o options) writeCases(g *grid) ([]testCase, error) {
 	cases := []testCase{{opRSA, "sha256", elements, 2 << 10, g.dir}}
 	for _, kind := range []struct{ shape, digest string }{{elements, "sha256"}, {elements, "sha1"}, {text, "sha256"}, {blob, "sha256"}} {
+		if o.shape != "" && o.shape != kind.shape || o.digest != "" && o.digest != kind.digest {
+			continue
+		}
 		for _, size := range []int{2 << 10, 20 << 10, 1 << 20, 20 << 20} {
 			c := testCase{opSign, kind.digest, kind.shape, size, g.dir}
 			if err := c.write(g); err != nil {

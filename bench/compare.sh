@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # gsigw beside WSS4J and xmlsec1, in one run (what is measured and how: bench/main.go):
 #
-#	bash bench/compare.sh [-long]
+#	bash bench/compare.sh [-long] [-shape elements|text|base64] [-digest sha1|sha256]
 #
 # It needs Go, a JDK, xmlsec1, the jars of .ci/run's packages and, for the column "openssl", gcc and libssl-dev; what is
 # missing is left out of the table with a word.

@@ -2,6 +2,7 @@
 //
 //	bash bench/compare.sh          # some four minutes
 //	bash bench/compare.sh -long    # longer rounds, and more of them
+//	bash bench/compare.sh -shape elements -digest sha256
 //
 // Each round measures every case with every peer before the next begins, so that a noisy machine is noisy for all;
 // what counts is the median, in messages per second of CPU time (user and system, of the whole process). Everybody
@@ -30,6 +31,8 @@ func main() {
 	var o options
 	flag.StringVar(&o.openssl, "openssl", "", "this program, built with the tag openssl")
 	flag.StringVar(&o.classPath, "classpath", "", "where Wss4jWorker is, and WSS4J")
+	flag.StringVar(&o.shape, "shape", "", "elements, text or base64 alone")
+	flag.StringVar(&o.digest, "digest", "", "sha256 or sha1 alone")
 	long := flag.Bool("long", false, "longer rounds, and more of them")
 	flag.Parse()
 	o.rounds, o.seconds, o.warm = 3, 0.25, 0.75
@@ -48,6 +51,7 @@ func check(err error) {
 
 type options struct {
 	openssl, classPath string
+	shape, digest      string // all, where empty
 	rounds             int
 	seconds, warm      float64 // of one measurement, and of each case before the first
 }
@@ -66,7 +70,7 @@ func (o options) run() error {
 	if err != nil {
 		return err
 	}
-	cases, err := writeCases(g)
+	cases, err := o.writeCases(g)
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,9 @@ func (f results) printFloors(w io.Writer) {
 	rsa := f.find(opRSA, 2<<10, elements, "sha256")
 	fmt.Fprintf(w, "\nRSA-2048 operations: %.3f ms, %.3f ms with openssl\n", 1000/f.of(rsa, gsigw), 1000/f.of(rsa, openssl))
 	for _, shape := range []string{elements, text, blob} {
+		if f.throughput(opScan, shape) == 0 {
+			continue
+		}
 		fmt.Fprintf(w, "20 MB of %-8s: scan alone %4.0f MB/s, SHA-256 alone %4.0f", shape, f.throughput(opScan, shape), f.throughput(opHash, shape))
 		fmt.Fprintf(w, ", sign %4.0f, verify and rebuild %4.0f\n", f.throughput(opSign, shape), f.throughput(opVerify, shape))
 	}
