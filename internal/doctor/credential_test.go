@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"encoding/pem"
 	"os"
 	"strings"
 	"testing"
@@ -224,10 +225,28 @@ func TestConfig(t *testing.T) {
 			p.write("gsigw.yaml", head+"credentials:\n"+credentials+routes, 0o600)
 		}
 	}
+	private := func(certificate string) func(*patient) {
+		return func(p *patient) {
+			with("  me: {discover: true}")(p)
+			p.write("gsigw.yaml", head+"credentials:\n  me: {discover: true}"+routes+
+				"  p: {target: \"https://p.example.org/\", message: wss-x509, privacy: true, encrypt-to: etc/grid-security/"+certificate+"}\n", 0o600)
+		}
+	}
 	diagnose(t, []disease{
 		{"a mistake has its place", with("  me: {prxy: x}"), []want{
 			{"config", Fail, "gsigw.yaml:6:8: credentials.me.prxy: ", ""},
 		}},
+		{"the certificate of a service", private("hostcert.pem"), []want{{"config.certificate", OK, "routes.p.encrypt-to: " + gridtest.HostName, ""}}},
+		{"the certificate of a service is no certificate", private("../hosts"), []want{{"config.certificate", Fail, "routes.p.encrypt-to: ", "PEM"}}},
+		{"the certificate of a service was revoked", func(p *patient) {
+			private("hostcert.pem")(p)
+			p.crl(gridtest.CRL{Revoked: p.pki.Host.Chain})
+		}, []want{{"config.certificate", Fail, gridtest.HostName + " does not hold: ", "calls are refused"}}},
+		{"the certificate of a service ends soon", func(p *patient) {
+			private("hostcert.pem")(p)
+			c := gridtest.Must(p.pki.CA.Issue(gridtest.Request{Name: gridtest.HostName, Host: true, NotAfter: p.Now.Add(72 * time.Hour)}))
+			p.write("etc/grid-security/hostcert.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Leaf().Raw})), 0o644)
+		}, []want{{"config.certificate", Warn, "ends in 3 d 0 h", "next certificate"}}},
 		{"no config", func(p *patient) { p.Config = "/nowhere.yaml" }, []want{{"config", Fail, "/nowhere.yaml: ", "gsigw config example"}}},
 		{"its trust directory and credentials are looked at", with("  me: {cert: etc/grid-security/usercert.pem, key: etc/grid-security/userkey.pem}"), []want{
 			{"config", OK, "gsigw.yaml is in order", ""},

@@ -45,7 +45,7 @@ type Finding struct {
 
 // Checks lists what is looked at, in order. Those of network only when the network may be asked.
 var Checks = []string{
-	"environment", "config", "credential", "credential.lifetime", "credential.chain", "credential.voms", "credential.key",
+	"environment", "config", "config.certificate", "credential", "credential.lifetime", "credential.chain", "credential.voms", "credential.key",
 	"trust", "trust.file", "trust.ca", "trust.crl", "trust.policy", "trust.names", "trust.algorithm",
 	"voms.vomses", "voms.vomsdir", "voms.match", "clock", "machine.random", "machine.hostname", "network.server",
 }
@@ -102,6 +102,7 @@ func (m *Machine) Examine(ctx context.Context) []Finding {
 	v.credentials()
 	v.userKey()
 	v.trustDirectory()
+	v.routes()
 	for _, c := range v.found {
 		v.lifetime(c)
 		v.chain(c)
