@@ -163,6 +163,10 @@ func TestVerify_RefusesReplayWithoutMessageID(t *testing.T) {
 	}
 	_, err := verifyBytes(&v, doc, Expect{})
 	wantClass(t, err, ClassReplay)
+	another := []byte(secure(t, &GSIMessage{Unanswered: true}, `<e:Envelope xmlns:e="`+soap.Envelope11+`"><e:Body/></e:Envelope>`, g.User))
+	if _, err := verifyBytes(&v, another, Expect{}); err != nil {
+		t.Error("another message without a MessageID is refused:", err)
+	}
 }
 
 func TestReplayCache_ForgetsNothingBeforeItsTime(t *testing.T) {
