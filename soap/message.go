@@ -40,6 +40,9 @@ const (
 // Version is the version of SOAP.
 type Version uint8
 
+// xmlEncryption is the namespace of XML Encryption 1.0, which that of 1.1 has its elements from.
+const xmlEncryption = "http://www.w3.org/2001/04/xmlenc#"
+
 // The versions.
 const (
 	V11 Version = iota + 1
@@ -86,6 +89,7 @@ type Message struct {
 
 	limits Limits
 	ids    ids
+	xmlenc bool       // it declares the namespace of XML Encryption
 	plan   *c14n.Plan // of Body
 }
 
@@ -181,6 +185,10 @@ func (m *Message) WriteCanonical(w io.Writer, e *Element, method c14n.Method) er
 	}
 	return c14n.Write(w, s, method)
 }
+
+// MayBeEncrypted reports whether the message declares the namespace of XML Encryption anywhere: without it nothing in the
+// message is encrypted.
+func (m *Message) MayBeEncrypted() bool { return m.xmlenc }
 
 // IsFault reports whether the message carries a SOAP fault.
 func (m *Message) IsFault() bool { return m.Operation == Name{m.Version.Space(), "Fault"} }

@@ -22,6 +22,7 @@ func Read(src xmlscan.Source, l Limits) (*Message, error) {
 	if err := r.read(); err != nil {
 		return nil, err
 	}
+	r.m.xmlenc = r.s.Met(xmlEncryption)
 	if err := r.m.readAddressing(); err != nil {
 		return nil, err
 	}

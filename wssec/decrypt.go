@@ -70,7 +70,7 @@ func (k *encryptedKey) unwrap(d *Decryption, size int) []byte {
 // readEncryption finds out what is encrypted with which key, and refuses what everybody can see to be wrong.
 func (v *verification) readEncryption() error {
 	if v.Decrypt == nil {
-		if v.expect.Encrypted {
+		if v.expect.Encrypted || len(v.expect.Hidden) > 0 {
 			return &Error{Class: ClassDecrypt, Msg: "the message must come encrypted, and the verifier has no key"}
 		}
 		return nil
@@ -100,7 +100,7 @@ func (v *verification) readEncryption() error {
 // readKeys reads the encrypted keys of the security header, and counts those for others.
 func (v *verification) readKeys() (keys []*encryptedKey, others int, err error) {
 	for i, n := range v.security.Children {
-		if n.Name != (soap.Name{Space: xmlenc.Space, Local: "EncryptedKey"}) {
+		if n.Name != encryptedKeyName {
 			continue
 		}
 		key, err := xmlenc.ReadKey(n)
@@ -254,7 +254,7 @@ func (v *verification) order(keys []*encryptedKey, data []*encryptedData) error 
 func (v *verification) checkBodyEncrypted(data []*encryptedData) error {
 	n := 0
 	for _, d := range data {
-		if d.place == inBody {
+		if d.place == inBody && d.atTop {
 			n++
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
 	"gsigw/wssec/c14n"
-	"gsigw/wssec/xmlenc"
 )
 
 // openDigested opens what was encrypted before it was signed, in the octets that were digested: the message from here on
@@ -44,6 +43,9 @@ func (e *encryption) take(data []*encryptedData) error {
 		if i < 0 {
 			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the EncryptedData #%.80s is not signed", want.ID)}
 		}
+		if err := checkSameScope(want, data[i]); err != nil {
+			return err
+		}
 		data[i].key = want.key
 	}
 	for _, d := range data {
@@ -67,7 +69,7 @@ func (v *verification) digestedMessage() (*soap.Message, error) {
 	var b bytes.Buffer
 	own := newID(v.m, "e") // a prefix that nobody has
 	fmt.Fprintf(&b, `<%s:Envelope xmlns:%[1]s="%s"`, own, v.m.Version.Space())
-	for _, n := range inForce(inBody) {
+	for _, n := range v.aroundEncrypted(inBody) {
 		writeDeclaration(&b, n)
 	}
 	b.WriteString("><" + own + ":Header")
@@ -100,6 +102,39 @@ func (v *verification) digestedMessage() (*soap.Message, error) {
 	return m, nil
 }
 
+// aroundEncrypted are the bindings around what is encrypted in Body: those that reach it, and those that elements in it
+// have for the plaintext alone, which canonical form leaves out.
+func (v *verification) aroundEncrypted(body *xmlscan.Scope) []xmlscan.Binding {
+	out := inForce(body)
+	for _, d := range v.encrypted.later {
+		if d.place != inBody {
+			continue
+		}
+		for _, b := range inForce(d.scope) {
+			known := slices.ContainsFunc(out, func(c xmlscan.Binding) bool { return c.Prefix == b.Prefix })
+			if !known && b.Prefix != "" {
+				out = append(out, b)
+			}
+		}
+	}
+	return out
+}
+
+// checkSameScope refuses encrypted data in Body around which the octets that were digested bind a prefix in another way
+// than the message does: what the plaintext's names mean is not signed then.
+func checkSameScope(was, is *encryptedData) error {
+	if was.place != inBody {
+		return nil
+	}
+	for _, b := range append(inForce(was.scope), xmlscan.Binding{}) {
+		want, _ := was.scope.Lookup(b.Prefix)
+		if got, _ := is.scope.Lookup(b.Prefix); got != want {
+			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("around the EncryptedData #%.80s the prefix %q means %q, which no signature covers", was.ID, b.Prefix, want)}
+		}
+	}
+	return nil
+}
+
 // innerScope is what the children of an element inherit.
 func innerScope(m *soap.Message, e *soap.Element) (*xmlscan.Scope, error) {
 	s := m.Scan(e)
@@ -110,7 +145,7 @@ func innerScope(m *soap.Message, e *soap.Element) (*xmlscan.Scope, error) {
 }
 
 // writeDigested writes an element as it was digested, if it was. Where it holds something encrypted, its clear content
-// may not depend on declarations that are not written.
+// may not depend on declarations in it that are not written; on those around it, it is judged as the plaintext is.
 func (v *verification) writeDigested(w io.Writer, e *soap.Element) error {
 	p := v.signed[e]
 	if p == nil {
@@ -119,6 +154,9 @@ func (v *verification) writeDigested(w io.Writer, e *soap.Element) error {
 	method := p.method
 	if v.holdsEncrypted(e) {
 		method.Unwritten = func(p c14n.Prefix) error {
+			if p.Outer && p.Written == "" {
+				return nil
+			}
 			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content beside the encrypted data uses the prefix %q, which no signature covers", p.Prefix)}
 		}
 	}
@@ -129,7 +167,7 @@ func (v *verification) holdsEncrypted(e *soap.Element) bool {
 	if e == &v.m.Body {
 		return slices.ContainsFunc(v.encrypted.later, func(d *encryptedData) bool { return d.place == inBody })
 	}
-	return e.Name == encryptedHeaderName || e.Name == soap.Name{Space: xmlenc.Space, Local: "EncryptedData"}
+	return e.Name == encryptedHeaderName || e.Name == encryptedDataName
 }
 
 // continueWith goes on with the opened message: its blocks are the signed ones, in their order.

@@ -19,8 +19,8 @@ import (
 	"gsigw/wssec/xmlenc"
 )
 
-// Encryption hides a message from everybody but one receiver: the content of Body, and what else is named. The content
-// lies in memory while it is encrypted.
+// Encryption hides a message from everybody but one receiver: the content of Body, or elements in it, and what else is
+// named. The content lies in memory while it is encrypted.
 //
 // A header block is hidden as a whole, in an EncryptedHeader (WS-Security 1.1, section 9.3) and not in a bare
 // EncryptedData: it keeps on the outside who must understand it. What is hidden declares all namespaces in scope itself,
@@ -31,11 +31,15 @@ type Encryption struct {
 	KeyTransport xmlenc.KeyTransport
 	KeyReference KeyReference // how the encrypted key names To [IssuerSerial]
 	Headers      []soap.Name  // header blocks for the last receiver that are hidden as whole elements
+	Elements     []soap.Name  // elements in Body, at any depth, that are hidden as wholes instead of all its content
 	Signature    bool         // where the signature comes first, hide it too
 }
 
 // ErrNoEncryptionKey means that a message cannot be encrypted for its receiver.
 var ErrNoEncryptionKey = errors.New("wssec: the certificate to encrypt to has no RSA key; encrypt-to takes the service's RSA certificate")
+
+// ErrNothingToEncrypt means that Body has nothing of what was to be hidden in it.
+var ErrNothingToEncrypt = errors.New("wssec: Body has none of the elements to encrypt; encrypt-elements names them as they stand there, {namespace}local, and without it all of Body's content is encrypted")
 
 // hiding makes one encrypted message.
 type hiding struct {
@@ -113,7 +117,7 @@ func (e *Encryption) afterSigning(signed xmlscan.Source, l soap.Limits) (*soap.E
 	return m.Edit(append(h.changes, soap.Insert(security.TagEnd, key))...)
 }
 
-// content hides the content of Body, and the header blocks that are named.
+// content hides the content of Body or the elements in it, and the header blocks that are named.
 func (h *hiding) content(drop []soap.Name) error {
 	for _, b := range h.m.Blocks {
 		if !slices.Contains(h.Headers, b.Name) || slices.Contains(drop, b.Name) || !b.ForUltimate() || isSecurity(b) {
@@ -122,6 +126,9 @@ func (h *hiding) content(drop []soap.Name) error {
 		if err := h.element(&b.Element, func(data []byte) []byte { return h.encryptedHeader(b, data) }); err != nil {
 			return err
 		}
+	}
+	if len(h.Elements) > 0 {
+		return h.elements()
 	}
 	text, err := selfContained(h.m, &h.m.Body, 2)
 	if err != nil {
@@ -133,6 +140,46 @@ func (h *hiding) content(drop []soap.Name) error {
 	}
 	h.changes = append(h.changes, putContent(&h.m.Body, data))
 	return nil
+}
+
+// elements hides every element in Body that is named. What stands inside another is hidden with it.
+func (h *hiding) elements() error {
+	found, err := h.find()
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return ErrNothingToEncrypt
+	}
+	for i := range found {
+		if err := h.element(&found[i], func(data []byte) []byte { return data }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hiding) find() (found []soap.Element, err error) {
+	s := h.m.Scan(&h.m.Body)
+	within := 0 // the depth of the element that is open, 0 for none
+	for {
+		kind, err := s.Next()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case kind == xmlscan.EOF:
+			return found, nil
+		case kind == xmlscan.EndElement && s.Depth() < within:
+			within = 0
+			found[len(found)-1].Span.End = s.Span.End
+		case kind == xmlscan.StartElement && within == 0 && s.Depth() > 1 && slices.Contains(h.Elements, nameOf(s)):
+			found = append(found, soap.Element{Span: s.Span, Scope: scopeAround(s)})
+			if !s.Empty {
+				within = s.Depth()
+			}
+		}
+	}
 }
 
 // putContent replaces what stands between an element's tags.

@@ -2,14 +2,15 @@ package wssec
 
 import (
 	"fmt"
+	"slices"
 
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
 	"gsigw/wssec/xmlenc"
 )
 
-// place is where an EncryptedData stands: a child of Body, a header block (alone or in an EncryptedHeader) or a child of
-// our security header. It counts nowhere else.
+// place is where an EncryptedData stands: in Body, at any depth; as a header block (alone or in an EncryptedHeader); as a
+// child of our security header. It counts nowhere else.
 type place uint8
 
 const (
@@ -23,6 +24,7 @@ const (
 type encryptedData struct {
 	*xmlenc.Data
 	place place
+	atTop bool           // inBody: it is a child of Body
 	whole xmlscan.Span   // what gives way to the plaintext: the EncryptedData, or the EncryptedHeader around it
 	scope *xmlscan.Scope // what the plaintext inherits
 	key   *encryptedKey
@@ -35,22 +37,21 @@ type finder struct {
 	m        *soap.Message
 	security int64 // where our security header starts
 	s        *xmlscan.Scanner
-	open     [4]opened // Envelope, Header or Body, header block, child of a header block
-	foreign  int       // the depth of a header block for somebody else, whose content is none of ours
+	part     int64 // where Envelope's child that is open starts: Header or Body
+	block    soap.Name
+	blockAt  int64 // where the header block that is open starts
+	foreign  int   // the depth of a header block for somebody else, whose content is none of ours
 	budget   int64
 	data     []*encryptedData
 	inBody   int // child elements of Body
 }
 
-type opened struct {
-	name  soap.Name
-	start int64
-	scope *xmlscan.Scope // of its children
-}
-
 // findEncrypted finds every EncryptedData. One in a place where it cannot stand is refused, and so is an EncryptedKey
-// outside of the security header.
+// outside of the security header. A message that nowhere declares the namespace of either is not looked through.
 func (v *verification) findEncrypted(m *soap.Message, security *soap.Node) ([]*encryptedData, error) {
+	if !m.MayBeEncrypted() && len(v.expect.Hidden) == 0 {
+		return nil, nil
+	}
 	f := &finder{verification: v, m: m, security: -1, s: m.Scan(&m.Envelope), budget: v.Decrypt.maxBytes()}
 	if security != nil {
 		f.security = security.Span.Start
@@ -78,33 +79,43 @@ func (v *verification) findEncrypted(m *soap.Message, security *soap.Node) ([]*e
 
 func (f *finder) start() error {
 	depth := f.s.Depth()
-	if depth == 3 && f.isBody() {
+	switch {
+	case depth == 2:
+		f.part = f.s.Span.Start
+	case depth == 3 && f.isBody():
 		f.inBody++
-	}
-	if depth == 3 && !f.isBody() && f.foreign == 0 && f.isForeign() && !f.s.Empty {
-		f.foreign = depth
+	case depth == 3 && f.foreign == 0:
+		f.block, f.blockAt = nameOf(f.s), f.s.Span.Start
+		if f.isForeign() && !f.s.Empty {
+			f.foreign = depth
+		}
 	}
 	if f.foreign > 0 {
 		return nil
 	}
-	if f.s.URI(f.s.Space) == xmlenc.Space {
-		switch string(f.s.Local) {
-		case "EncryptedData":
-			return f.found(depth)
-		case "EncryptedKey":
-			if depth != 4 || f.open[2].start != f.security {
-				return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("an EncryptedKey stands at byte %d, outside of the security header", f.s.Span.Start)}
-			}
-		}
-	}
-	if depth <= len(f.open) && !(depth > 2 && f.isBody()) {
-		f.note(depth)
+	switch name := nameOf(f.s); {
+	case name == encryptedDataName:
+		return f.found(depth)
+	case name == encryptedKeyName && (depth != 4 || f.isBody() || f.blockAt != f.security):
+		return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("an EncryptedKey stands at byte %d, outside of the security header", f.s.Span.Start)}
+	case depth > 2 && f.isBody() && slices.Contains(f.expect.Hidden, name):
+		return &Error{Class: ClassDecrypt, Msg: fmt.Sprintf("%s did not come encrypted, and it must here", name)}
 	}
 	return nil
 }
 
+var (
+	encryptedDataName = soap.Name{Space: xmlenc.Space, Local: "EncryptedData"}
+	encryptedKeyName  = soap.Name{Space: xmlenc.Space, Local: "EncryptedKey"}
+)
+
+// nameOf is the name of the element just started.
+func nameOf(s *xmlscan.Scanner) soap.Name {
+	return soap.Name{Space: s.URI(s.Space), Local: string(s.Local)}
+}
+
 // isBody reports whether the tokens are in Body; below depth 2 that is so once Body was entered.
-func (f *finder) isBody() bool { return f.open[1].start == f.m.Body.Span.Start }
+func (f *finder) isBody() bool { return f.part == f.m.Body.Span.Start }
 
 // isForeign reports whether the header block just started is for somebody else.
 func (f *finder) isForeign() bool {
@@ -116,27 +127,26 @@ func (f *finder) isForeign() bool {
 	return false
 }
 
-func (f *finder) note(depth int) {
-	var outer *xmlscan.Scope
-	if depth > 1 {
-		outer = f.open[depth-2].scope
+// scopeAround is what the element just started inherits from those around it, but for xml: attributes.
+func scopeAround(s *xmlscan.Scanner) *xmlscan.Scope {
+	around := &xmlscan.Scope{}
+	for i := range s.InScope() - len(s.Decls) {
+		prefix, space := s.Binding(i)
+		around.Bindings = append(around.Bindings, xmlscan.Binding{Prefix: string(prefix), Space: s.URI(space)})
 	}
-	f.open[depth-1] = opened{
-		soap.Name{Space: f.s.URI(f.s.Space), Local: string(f.s.Local)}, f.s.Span.Start, f.s.ScopeIn(outer),
-	}
+	return around
 }
 
 // found reads an EncryptedData and says where it stands.
 func (f *finder) found(depth int) error {
 	start := f.s.Span.Start
-	d := &encryptedData{place: f.place(depth)}
+	d := &encryptedData{place: f.place(depth), atTop: depth == 3, scope: scopeAround(f.s)}
 	if d.place == nowhere {
 		return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("an EncryptedData stands at byte %d, where none can", start)}
 	}
 	if len(f.data) >= f.Decrypt.maxData() {
 		return &Error{Class: ClassLimit, Msg: fmt.Sprintf("the message exceeds the limit of %d EncryptedData elements", f.Decrypt.maxData())}
 	}
-	d.scope = f.open[depth-2].scope
 	var err error
 	if d.Data, err = xmlenc.ReadData(f.s, f.budget); err != nil {
 		return refused("EncryptedData", err)
@@ -161,15 +171,13 @@ func (f *finder) found(depth int) error {
 
 func (f *finder) place(depth int) place {
 	switch {
-	case depth == 3 && f.isBody():
+	case depth >= 3 && f.isBody():
 		return inBody
 	case depth == 3:
 		return inBlock
-	case depth == 4 && f.isBody():
-		return nowhere
-	case depth == 4 && f.open[2].start == f.security:
+	case depth == 4 && f.blockAt == f.security:
 		return inSecurity
-	case depth == 4 && f.open[2].name == encryptedHeaderName:
+	case depth == 4 && f.block == encryptedHeaderName:
 		return inBlock
 	}
 	return nowhere
@@ -178,7 +186,7 @@ func (f *finder) place(depth int) place {
 // encryptedHeader is the header block around an EncryptedData, which must hold nothing else.
 func (f *finder) encryptedHeader(data xmlscan.Span) (xmlscan.Span, *xmlscan.Scope, error) {
 	for _, b := range f.m.Blocks {
-		if b.Span.Start != f.open[2].start {
+		if b.Span.Start != f.blockAt {
 			continue
 		}
 		n, err := f.m.Tree(&b.Element)

@@ -99,8 +99,8 @@ func scanPlain(doc []byte, scope *xmlscan.Scope, isElement bool, l xmlscan.Limit
 }
 
 func isEncryption(s *xmlscan.Scanner) bool {
-	local := string(s.Local)
-	return s.URI(s.Space) == xmlenc.Space && (local == "EncryptedData" || local == "EncryptedKey")
+	name := nameOf(s)
+	return name == encryptedDataName || name == encryptedKeyName
 }
 
 // splice puts the plaintexts into the bytes of the message, and reads it again under its limits.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gsigw/gsi"
@@ -58,7 +59,7 @@ func (p *GSIMessage) Secure(_ context.Context, m *soap.Message, c *gsi.Credentia
 	if err != nil {
 		return nil, nil, err
 	}
-	return edit, &pendingReply{verifier: verifier, messageID: m.Addressing.MessageID, encrypted: p.Privacy != nil}, nil
+	return edit, &pendingReply{verifier: verifier, messageID: m.Addressing.MessageID, privacy: p.Privacy}, nil
 }
 
 func (p *GSIMessage) sign(s *signing, c *gsi.Credential, now time.Time, encryptedKey []byte) (*soap.Edit, error) {
@@ -137,8 +138,8 @@ func isSecurity(b *soap.Block) bool {
 type pendingReply struct {
 	verifier  *Verifier
 	messageID string
-	confirms  []byte // the signature value to confirm, nil where none need be
-	encrypted bool   // it must come so, since the request went so
+	confirms  []byte      // the signature value to confirm, nil where none need be
+	privacy   *Encryption // it must come as the request went
 }
 
 func (p *pendingReply) Verify(ctx context.Context, reply *soap.Message, e Expect) (*Verified, error) {
@@ -146,6 +147,9 @@ func (p *pendingReply) Verify(ctx context.Context, reply *soap.Message, e Expect
 		return nil, &Error{Class: ClassRelatesTo, Msg: "the request had no MessageID that a reply could answer"}
 	}
 	e.Role, e.RelatesTo, e.Confirms = Reply, p.messageID, p.confirms
-	e.Encrypted = e.Encrypted || p.encrypted
+	if p.privacy != nil {
+		e.Encrypted = e.Encrypted || len(p.privacy.Elements) == 0
+		e.Hidden = append(slices.Clip(e.Hidden), p.privacy.Elements...)
+	}
 	return p.verifier.Verify(ctx, reply, e)
 }

@@ -63,8 +63,11 @@ type Expect struct {
 	Confirms []byte
 	// Require names parts that must be there and signed, besides those that always must.
 	Require []soap.Name
-	// Encrypted demands that Body's content came encrypted; the verifier needs a key.
+	// Encrypted demands that all of Body's content came encrypted; the verifier needs a key.
 	Encrypted bool
+	// Hidden are elements that may not stand in Body in the clear; a message without them has nothing to hide. The
+	// verifier needs a key.
+	Hidden []soap.Name
 }
 
 // Class says why a message was refused. They are the reasons that `gsigw verify` prints.

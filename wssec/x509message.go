@@ -59,7 +59,7 @@ func (p *X509Message) Secure(_ context.Context, m *soap.Message, c *gsi.Credenti
 	if err != nil {
 		return nil, nil, err
 	}
-	pending := &pendingReply{verifier: withoutQuirk(p.Verifier), messageID: m.Addressing.MessageID, encrypted: p.Privacy != nil}
+	pending := &pendingReply{verifier: withoutQuirk(p.Verifier), messageID: m.Addressing.MessageID, privacy: p.Privacy}
 	if p.SignatureConfirmation {
 		pending.confirms = value
 	}

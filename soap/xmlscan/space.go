@@ -127,6 +127,12 @@ func (s *Scanner) Inherited() []XMLAttr { return s.inherit }
 // URI is the namespace name behind n.
 func (s *Scanner) URI(n NS) string { return s.uris[n] }
 
+// Met reports whether a namespace name was declared so far, or came with the scope of NewElement.
+func (s *Scanner) Met(uri string) bool {
+	_, ok := s.find(uri)
+	return ok
+}
+
 // InScope is the number of bindings in force, hidden ones included.
 func (s *Scanner) InScope() int { return len(s.bindings) }
 
