@@ -131,7 +131,7 @@ type Route struct {
 
 	KeyReference          policy.KeyReference `yaml:"key-reference" def:"token" doc:"wss-x509: how the signature names its certificate"`
 	InclusiveNamespaces   bool                `yaml:"inclusive-namespaces" def:"false" doc:"wss-x509: signatures list the prefixes in scope, as the Basic Security Profile recommends"`
-	SignatureConfirmation bool                `yaml:"signature-confirmation" def:"false" doc:"wss-x509, and saml with holder-of-key: a reply must confirm the request's signature (WS-Security 1.1)"`
+	SignatureConfirmation bool                `yaml:"signature-confirmation" def:"false" doc:"wss-x509, and saml that is signed: a reply must confirm the request's signature (WS-Security 1.1)"`
 	PeerCertificate       Path                `yaml:"peer-certificate" doc:"certificates that a reply may name without carrying them, PEM"`
 
 	Privacy             bool                `yaml:"privacy" def:"false" doc:"gsi-message and wss-x509: requests are encrypted, and replies must be; needs encrypt-to"`

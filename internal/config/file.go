@@ -11,8 +11,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"gsigw/internal/policy"
 )
 
 // files looks at every file that the config names.
@@ -48,7 +46,7 @@ func (d *document) routeFiles(at string, r Route) {
 	d.public(at+".peer-certificate", r.PeerCertificate)
 	d.public(at+".issuer-certificate", r.IssuerCertificate)
 	d.private(at+".password-file", r.PasswordFile, r.AllowGroupRead)
-	if r.Confirmation == policy.Bearer {
+	if r.Confirmation.IsBearer() {
 		d.private(at+".assertion-file", r.AssertionFile, r.AllowGroupRead)
 	} else {
 		d.public(at+".assertion-file", r.AssertionFile)

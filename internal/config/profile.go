@@ -17,7 +17,7 @@ var keysFor = []struct {
 	{[]string{"encrypt-to", "cipher", "key-transport", "encrypt-key-reference"}, func(r *policy.Route) bool { return r.Privacy }, "privacy: true"},
 	{[]string{"order"}, func(r *policy.Route) bool { return r.Privacy && r.Message == policy.MessageX509 }, "message: wss-x509 with privacy: true"},
 	{[]string{"key-reference", "inclusive-namespaces"}, is(policy.MessageX509), "message: wss-x509"},
-	{[]string{"signature-confirmation"}, canConfirm, "message: wss-x509, or saml with holder-of-key"},
+	{[]string{"signature-confirmation"}, canConfirm, "message: wss-x509, or saml that is signed"},
 	{[]string{"peer-certificate"}, (*policy.Route).Signed, "messages that are signed"},
 	{[]string{"username", "password-file", "password-type"}, is(policy.MessageUsername), "message: wss-username"},
 	{[]string{"assertion-file", "issuer-certificate", "audience", "confirmation"}, is(policy.MessageSAML), "message: saml"},

@@ -54,7 +54,7 @@ func (w *wiring) filesOf(at string, r config.Route, before routeFiles) (f gatewa
 		return f, err
 	}
 	assertion, err := keep(w, at+".assertion-file", r.AssertionFile, w.read.assertions, before.assertions, func(p config.Path) ([]byte, error) {
-		return config.ReadAssertion(string(p), r.Confirmation == policy.Bearer, r.AllowGroupRead)
+		return config.ReadAssertion(string(p), r.Confirmation.IsBearer(), r.AllowGroupRead)
 	})
 	f.Password, f.Assertion = copies(password), copies(assertion)
 	return f, err

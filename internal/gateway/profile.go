@@ -85,8 +85,8 @@ func (g *Gateway) samlToken(s *State, r *policy.Route) wssec.Profile {
 	if len(reach.Files.Issuers) > 0 { // who is named needs no CA
 		p.Issuers, p.Issuer = reach.Files.Issuers, nil
 	}
-	if r.Confirmation == policy.Bearer {
-		p.Confirmation, p.Unsigned = wssec.Bearer, true
+	if r.Confirmation.IsBearer() {
+		p.Confirmation, p.Unsigned = wssec.Bearer, !r.Signed()
 	}
 	return p
 }

@@ -95,23 +95,30 @@ func TestSAML_NamedIssuerNeedsNoCA(t *testing.T) {
 	}
 }
 
-// A holder of key signs, and so does the service; an answer that TLS alone vouches for will not do.
-func TestSAML_HolderOfKeySignsAndWantsASignedReply(t *testing.T) {
+// Who signs wants a signed reply: an answer that TLS alone vouches for will not do.
+func TestSAML_ASignedAssertionWantsASignedReply(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		knob knob
-		want int
+		name         string
+		confirmation policy.Confirmation
+		knob         knob
+		want         int
 	}{
-		{"signed", func(*bench) {}, 200},
-		{"unsigned", answering(http.StatusOK, "text/xml", envelope11(sum11)), 500},
+		{"a holder of key", policy.HolderOfKey, func(*bench) {}, 200},
+		{"a holder of key, unsigned reply", policy.HolderOfKey, answering(http.StatusOK, "text/xml", envelope11(sum11)), 500},
+		{"a bearer who signs", policy.SignedBearer, func(*bench) {}, 200},
+		{"a bearer who signs, unsigned reply", policy.SignedBearer, answering(http.StatusOK, "text/xml", envelope11(sum11)), 500},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := newBench(t, test.knob, over(policy.TransportHTTPS), func(b *bench) {
-				b.route.Message = policy.MessageSAML
+				b.route.Message, b.route.Confirmation = policy.MessageSAML, test.confirmation
 				b.source = gsi.Static(b.pki.User)
 			})
 			idp := gridtest.Must(b.pki.CA.Issue(gridtest.Request{Name: idpName}))
-			text := gridtest.Must(gridtest.Assertion{Subject: "jane", Holder: b.pki.User.Leaf()}.Sign(idp))
+			a := gridtest.Assertion{Subject: "jane"}
+			if test.confirmation == policy.HolderOfKey {
+				a.Holder = b.pki.User.Leaf()
+			}
+			text := gridtest.Must(a.Sign(idp))
 			s := b.state()
 			reach := s.Reach(nil)
 			reach.Files.Assertion = fixed(string(text))

@@ -139,8 +139,8 @@ func (g *Gateway) verifier(s *State, r *policy.Route) *wssec.Verifier {
 	return v
 }
 
-// signer refuses whoever may not answer on a route, or have requests encrypted to it: without named DNs, everyone but the target's host in its own
-// certificate.
+// signer refuses whoever may not answer on a route, or have requests encrypted to it: without named DNs, everyone but
+// the target's host in its own certificate.
 func signer(r *policy.Route) func(*gsi.Identity) error {
 	return func(id *gsi.Identity) error {
 		switch {

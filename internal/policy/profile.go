@@ -75,13 +75,17 @@ func (p PasswordType) String() string { return nameOf(PasswordTypes, int(p)) }
 type Confirmation int
 
 const (
-	HolderOfKey Confirmation = iota // the message is signed with the key that the assertion names
-	Bearer                          // whoever has it may use it; TLS alone protects it
+	HolderOfKey  Confirmation = iota // the message is signed with the key that the assertion names
+	Bearer                           // whoever has it may use it; TLS alone protects it
+	SignedBearer                     // likewise, in a message that the caller's credential signs
 )
 
-var Confirmations = []string{"holder-of-key", "bearer"}
+var Confirmations = []string{"holder-of-key", "bearer", "signed-bearer"}
 
 func (c Confirmation) String() string { return nameOf(Confirmations, int(c)) }
+
+// IsBearer reports whether the assertion is of use to whoever reads it.
+func (c Confirmation) IsBearer() bool { return c != HolderOfKey }
 
 // checkProfile refuses what a message profile cannot do, or would do in the clear.
 func checkProfile(r *Route) (errs []error) {
@@ -99,7 +103,7 @@ func checkProfile(r *Route) (errs []error) {
 		switch {
 		case r.Message == MessageUsername:
 			no("message", "the password would travel in the clear: give an https target")
-		case r.Message == MessageSAML && r.Confirmation == Bearer:
+		case r.Message == MessageSAML && r.Confirmation.IsBearer():
 			no("confirmation", "whoever reads a bearer's assertion can use it: give an https target")
 		}
 	}

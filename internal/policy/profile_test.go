@@ -16,6 +16,7 @@ func TestNew_RefusesProfilesThatCannotBe(t *testing.T) {
 		"a password in the clear":       {"http://a.example.org/s", Route{Message: MessageUsername}, "message: the password would travel in the clear"},
 		"a bearer over TLS":             {"https://a.example.org/s", Route{Message: MessageSAML, Confirmation: Bearer, Transport: TransportHTTPS}, ""},
 		"a bearer in the clear":         {"http://a.example.org/s", Route{Message: MessageSAML, Confirmation: Bearer}, "confirmation: whoever reads a bearer's assertion"},
+		"a signed bearer in the clear":  {"http://a.example.org/s", Route{Message: MessageSAML, Confirmation: SignedBearer}, "confirmation: whoever reads a bearer's assertion"},
 		"a holder of key in the clear":  {"http://a.example.org/s", Route{Message: MessageSAML}, ""},
 		"wss-x509 in the clear":         {"http://a.example.org/s", Route{Message: MessageX509}, ""},
 		"wss-x509 with sha1":            {"http://a.example.org/s", Route{Message: MessageX509, Digest: SHA1}, "digest: sha1 is for gsi-message"},
@@ -57,6 +58,7 @@ func TestRoute_NeedsACredentialWhereItSignsOrIsTheUserInTLS(t *testing.T) {
 		{Route{Message: MessageUsername, Transport: TransportGSI}, false, true},
 		{Route{Message: MessageSAML}, true, true},
 		{Route{Message: MessageSAML, Confirmation: Bearer, Transport: TransportHTTPS}, false, false},
+		{Route{Message: MessageSAML, Confirmation: SignedBearer, Transport: TransportHTTPS}, true, true},
 	} {
 		if r := test.route; r.Signed() != test.signed || r.Secured() != test.secured {
 			t.Errorf("%s: signed %t, secured %t", r.treatment("POST"), r.Signed(), r.Secured())

@@ -92,7 +92,7 @@ func (r *Route) Signed() bool {
 	case MessageNone, MessageUsername:
 		return false
 	case MessageSAML:
-		return r.Confirmation == HolderOfKey
+		return r.Confirmation != Bearer
 	}
 	return true
 }
