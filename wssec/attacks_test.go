@@ -108,7 +108,7 @@ func verifyAttack(g *gridtest.PKI, store *trust.Store, a *gridtest.Attack) (*rec
 	return receive(v, a, a.Message)
 }
 
-func receive(v *Verifier, a *gridtest.Attack, message []byte) (*received, error) {
+func expectOf(a *gridtest.Attack) Expect {
 	e := Expect{RelatesTo: a.Base.RelatesTo}
 	if a.Base.Reply {
 		e.Role = Reply
@@ -121,6 +121,11 @@ func receive(v *Verifier, a *gridtest.Attack, message []byte) (*received, error)
 			return nil
 		}
 	}
+	return e
+}
+
+func receive(v *Verifier, a *gridtest.Attack, message []byte) (*received, error) {
+	e := expectOf(a)
 	got, err := verifyBytes(v, message, e)
 	if err != nil {
 		return nil, err
