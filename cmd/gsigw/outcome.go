@@ -78,16 +78,36 @@ func (o *outcome) message(r *policy.Route, files config.Route) {
 	}
 	if r.Privacy {
 		o.Encryption = &encryption{
-			Parts: "Body", To: string(files.EncryptTo), Cipher: r.Cipher.String(), KeyTransport: r.KeyTransport.String(),
+			Parts: encryptedParts(r), To: string(files.EncryptTo), Cipher: r.Cipher.String(), KeyTransport: r.KeyTransport.String(),
 			KeyReference: r.EncryptKeyReference.String(), Order: r.Order.String(),
 			Weak: r.Cipher.CBC() || r.KeyTransport == policy.RSA15,
 		}
 		if r.Message == policy.MessageGSI {
 			o.Encryption.Order = policy.EncryptFirst.String()
 		} else if r.Order == policy.SignFirst {
-			o.Encryption.Parts = "Body and the signature"
+			o.Encryption.Parts += " and the signature"
 		}
 	}
+}
+
+// encryptedParts are Body, or elements in it, and header blocks.
+func encryptedParts(r *policy.Route) string {
+	parts := "Body"
+	if len(r.EncryptElements) > 0 {
+		parts = joined(r.EncryptElements) + " in Body"
+	}
+	if len(r.EncryptHeaders) > 0 {
+		parts += ", " + joined(r.EncryptHeaders)
+	}
+	return parts
+}
+
+func joined(names []policy.Name) string {
+	var texts []string
+	for _, n := range names {
+		texts = append(texts, n.String())
+	}
+	return strings.Join(texts, ", ")
 }
 
 // demanded is what a reply must be.
@@ -103,7 +123,11 @@ func demanded(r *policy.Route) string {
 		must = append(must, "confirm the request's signature")
 	}
 	if r.Privacy {
-		must = append(must, "be encrypted")
+		what := "be encrypted"
+		if len(r.EncryptElements) > 0 {
+			what = "have " + joined(r.EncryptElements) + " encrypted where they are in it"
+		}
+		must = append(must, what)
 	}
 	return "must " + strings.Join(must, ", and ")
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -36,6 +37,7 @@ type profileFlags struct {
 	cipher, transport, reference choice
 	order                        choice
 	encryptHeaders               []string
+	encryptElements              []string
 	readableSignature            bool
 	username, passwordFile       string
 	passwordType                 choice
@@ -75,6 +77,7 @@ func (f *profileFlags) flags(c *cobra.Command) {
 	fs.Var(&f.reference, "encrypt-key-reference", "how the encrypted key names its certificate")
 	fs.Var(&f.order, "order", "wss-x509: what comes first; gsi-message encrypts first")
 	fs.StringSliceVar(&f.encryptHeaders, "encrypt-header", nil, "header blocks that are encrypted besides Body: {namespace}local")
+	fs.StringSliceVar(&f.encryptElements, "encrypt-element", nil, "elements in Body that are encrypted instead of all its content: {namespace}local")
 	fs.BoolVar(&f.readableSignature, "readable-signature", false, "wss-x509, sign-first: do not encrypt the signature; its digests betray content that can be guessed")
 	fs.StringVar(&f.username, "username", "", "wss-username: whose password it is")
 	fs.StringVar(&f.passwordFile, "password-file", "", "wss-username: the password is the first line of this `FILE` (mode 0600)")
@@ -96,7 +99,7 @@ var flagsFor = []struct{ flags, profiles []string }{
 }
 
 // encryptFlags mean something with --encrypt-to only.
-var encryptFlags = []string{"cipher", "key-transport", "encrypt-key-reference", "order", "encrypt-header", "readable-signature"}
+var encryptFlags = []string{"cipher", "key-transport", "encrypt-key-reference", "order", "encrypt-header", "encrypt-element", "readable-signature"}
 
 func (f *profileFlags) check(hasCredential bool) error {
 	for _, k := range flagsFor {
@@ -183,18 +186,25 @@ func (f *profileFlags) encryption() (*wssec.Encryption, error) {
 		return nil, err
 	}
 	e := &wssec.Encryption{To: certs[0], Signature: !f.readableSignature && f.profile.word == wssX509 && f.order.word == "sign-first"}
-	var cipherErr, transportErr, referenceErr error
+	var cipherErr, transportErr, referenceErr, headerErr, elementErr error
 	e.Cipher, cipherErr = xmlenc.ParseCipher(f.cipher.word)
 	e.KeyTransport, transportErr = xmlenc.ParseKeyTransport(f.transport.word)
 	e.KeyReference, referenceErr = wssec.ParseKeyReference(f.reference.word)
-	for _, text := range f.encryptHeaders {
+	e.Headers, headerErr = parseNames("encrypt-header", f.encryptHeaders)
+	e.Elements, elementErr = parseNames("encrypt-element", f.encryptElements)
+	return e, cmp.Or(headerErr, elementErr, errors.Join(cipherErr, transportErr, referenceErr))
+}
+
+// parseNames reads the names that a flag gives.
+func parseNames(flag string, texts []string) (names []soap.Name, err error) {
+	for _, text := range texts {
 		space, local, ok := strings.Cut(strings.TrimPrefix(text, "{"), "}")
 		if !ok || local == "" || !strings.HasPrefix(text, "{") {
-			return nil, usagef("--encrypt-header %q: write it as {namespace}local", text)
+			return nil, usagef("--%s %q: write it as {namespace}local", flag, text)
 		}
-		e.Headers = append(e.Headers, soap.Name{Space: space, Local: local})
+		names = append(names, soap.Name{Space: space, Local: local})
 	}
-	return e, errors.Join(cipherErr, transportErr, referenceErr)
+	return names, nil
 }
 
 // readCertificates reads the certificates of a PEM file, whatever else is in it.

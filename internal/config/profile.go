@@ -14,7 +14,7 @@ var keysFor = []struct {
 	whose string
 }{
 	{[]string{"privacy"}, canEncrypt, "message: gsi-message or wss-x509"},
-	{[]string{"encrypt-to", "cipher", "key-transport", "encrypt-key-reference"}, func(r *policy.Route) bool { return r.Privacy }, "privacy: true"},
+	{[]string{"encrypt-to", "cipher", "key-transport", "encrypt-key-reference", "encrypt-headers", "encrypt-elements"}, func(r *policy.Route) bool { return r.Privacy }, "privacy: true"},
 	{[]string{"order"}, func(r *policy.Route) bool { return r.Privacy && r.Message == policy.MessageX509 }, "message: wss-x509 with privacy: true"},
 	{[]string{"key-reference", "inclusive-namespaces"}, is(policy.MessageX509), "message: wss-x509"},
 	{[]string{"signature-confirmation"}, canConfirm, "message: wss-x509, or saml that is signed"},

@@ -38,6 +38,7 @@ func (c *Config) route(name string) policy.Route {
 		Digest: given(r.Digest, digest), Token: r.Token, Addressing: given(r.Addressing, addressing),
 		KeyReference: r.KeyReference, InclusiveNamespaces: r.InclusiveNamespaces, SignatureConfirmation: r.SignatureConfirmation,
 		Privacy: r.Privacy, Cipher: r.Cipher, KeyTransport: r.KeyTransport, EncryptKeyReference: r.EncryptKeyReference, Order: r.Order,
+		EncryptHeaders: r.EncryptHeaders, EncryptElements: r.EncryptElements,
 		Username: r.Username, PasswordType: r.PasswordType, Confirmation: r.Confirmation, Audience: r.Audience,
 		DropHeaders: r.DropHeaders, KeepNamespaces: r.KeepNamespaces, PeerDN: texts(r.Peer),
 		AllowMD5:      r.AllowMD5 || c.Trust.Legacy.MD5,

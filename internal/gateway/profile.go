@@ -123,6 +123,7 @@ func privacy(s *State, r *policy.Route) *wssec.Encryption {
 	}
 	e := &wssec.Encryption{
 		Cipher: ciphers[r.Cipher], KeyTransport: keyTransports[r.KeyTransport], KeyReference: keyReferences[r.EncryptKeyReference],
+		Headers: names(r.EncryptHeaders), Elements: names(r.EncryptElements),
 		Signature: r.Message == policy.MessageX509 && r.Order == policy.SignFirst,
 	}
 	if to := s.Reach(r).Files.EncryptTo; len(to) > 0 {

@@ -114,7 +114,7 @@ func securing(in *parcel, err error) error {
 		return &unreadable{in.message, x}
 	}
 	switch {
-	case errors.Is(err, wssec.ErrEngineSecurity), errors.Is(err, wssec.ErrNoMessageID):
+	case errors.Is(err, wssec.ErrEngineSecurity), errors.Is(err, wssec.ErrNoMessageID), errors.Is(err, wssec.ErrNothingToEncrypt):
 		return &malformed{reason: plain(err)}
 	case errors.Is(err, wssec.ErrCredentialExpired):
 		return &unusable{err, "renew it, for instance with gsigw proxy init"}

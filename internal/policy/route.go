@@ -30,6 +30,10 @@ type Route struct {
 	KeyTransport        KeyTransport
 	EncryptKeyReference KeyReference // how the encrypted key names its certificate
 	Order               Order        // wss-x509; gsi-message always encrypts first
+	// EncryptHeaders are header blocks that are encrypted too.
+	EncryptHeaders []Name
+	// EncryptElements are elements in Body that are encrypted instead of all its content, in requests and in replies.
+	EncryptElements []Name
 	// Username and PasswordType are those of wss-username.
 	Username     string
 	PasswordType PasswordType
