@@ -90,8 +90,9 @@ func (f *head) Write(b []byte) (int, error) {
 
 // pieces writes in pieces, since each has its own deadline, and counts.
 type pieces struct {
-	w io.Writer
-	n int64
+	w      io.Writer
+	n      int64
+	failed bool // w did, and not who writes to it
 }
 
 func (p *pieces) Write(b []byte) (written int, err error) {
@@ -99,6 +100,7 @@ func (p *pieces) Write(b []byte) (written int, err error) {
 		n, err := p.w.Write(b[:min(len(b), 64<<10)])
 		written, p.n, b = written+n, p.n+int64(n), b[n:]
 		if err != nil {
+			p.failed = true
 			return written, err
 		}
 	}

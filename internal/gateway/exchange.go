@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"runtime/debug"
@@ -173,6 +174,26 @@ func (x *exchange) inDate(c *gsi.Credential) error {
 // give writes the answer. What goes wrong after its first byte can only be recorded; the engine sees less than it was
 // told to expect.
 func (x *exchange) give(w http.ResponseWriter, a *answer) {
+	out := &pieces{w: w}
+	err := x.write(w, out, a)
+	x.facts.bytesOut = out.n
+	switch {
+	case err == nil || x.facts.err != nil: // what ended the exchange before says more
+	case out.failed:
+		x.facts.result, x.facts.class, x.facts.err = resultHungUp, "", err
+	default:
+		o := judge(err)
+		x.facts.result, x.facts.class, x.facts.err = resultInternal, o.class, err
+	}
+}
+
+// write is guarded as run is: some answers are made while they are written.
+func (x *exchange) write(w http.ResponseWriter, out io.Writer, a *answer) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &crash{debug.Stack()}
+		}
+	}()
 	x.trace.given(a)
 	h := w.Header()
 	for name, values := range a.header {
@@ -183,10 +204,6 @@ func (x *exchange) give(w http.ResponseWriter, a *answer) {
 	}
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(a.status)
-	out := &pieces{w: w}
-	_, err := a.body.WriteTo(out)
-	x.facts.bytesOut = out.n
-	if e, ok := errors.AsType[*spool.Error](err); ok {
-		x.facts.result, x.facts.class, x.facts.err = resultInternal, classSpool, e
-	} // else the engine is gone, and its context says so
+	_, err = a.body.WriteTo(out)
+	return err
 }

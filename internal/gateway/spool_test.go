@@ -133,6 +133,9 @@ func TestSpool_ThePeerThatStopsReadingGivesBackWhatIsHeld(t *testing.T) {
 	b := newBench(t, large)
 	r := b.request(add11)
 	b.gateway.Serve(&deaf{ResponseRecorder: httptest.NewRecorder(), after: 100_000}, r, b.callOf(r.URL))
+	if log := b.log.String(); !strings.Contains(log, `"result":"hung-up"`) {
+		t.Errorf("an answer that nobody took is recorded as %s", log)
+	}
 }
 
 // deaf takes a part of an answer.
@@ -148,18 +151,54 @@ func (d *deaf) Write(p []byte) (int, error) {
 	return d.ResponseRecorder.Write(p)
 }
 
-func TestSpool_AFileThatIsChangedWhileTheAnswerIsGivenIsRecorded(t *testing.T) {
-	b := newBench(t)
-	x := b.gateway.begin(b.request(add11), b.callOf(b.request(add11).URL))
-	x.give(httptest.NewRecorder(), &answer{status: 200, header: http.Header{}, body: changed{text(nil)}})
-	if x.facts.result != resultInternal || x.facts.class != classSpool {
-		t.Errorf("recorded as %q %q", x.facts.result, x.facts.class)
+// An answer that fails when it has begun: the engine sees that it is not whole, and the record says why.
+func TestGive_AnAnswerThatBreaksOffIsNoAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails func() error
+		class string
+	}{
+		"a changed file":         {func() error { return &spool.Error{Err: spool.ErrChanged} }, classSpool},
+		"a file read by scanner": {func() error { return &xmlscan.Error{Err: &spool.Error{Err: spool.ErrChanged}} }, classSpool},
+		"another message":        {func() error { return errors.New("it is another message") }, ""},
+		"a defect":               {func() error { panic("a defect") }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			x := b.gateway.begin(b.request(add11), b.callOf(b.request(add11).URL))
+			done := make(chan struct{})
+			engine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				defer close(done)
+				x.give(w, &answer{status: 200, header: http.Header{}, body: breaksOff{text(bytes.Repeat([]byte("x"), 1<<20)), c.fails}})
+			}))
+			defer engine.Close()
+			r, err := http.Get(engine.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Body.Close()
+			if got, err := io.ReadAll(r.Body); err == nil {
+				t.Errorf("the engine takes %d bytes for the whole", len(got))
+			}
+			if <-done; x.facts.result != resultInternal || x.facts.class != c.class || x.facts.err == nil {
+				t.Errorf("recorded as %q %q %v", x.facts.result, x.facts.class, x.facts.err)
+			}
+		})
 	}
 }
 
-type changed struct{ stored }
+// breaksOff writes all but a byte.
+type breaksOff struct {
+	stored
+	fails func() error
+}
 
-func (changed) WriteTo(io.Writer) (int64, error) { return 0, &spool.Error{Err: spool.ErrChanged} }
+func (c breaksOff) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.Copy(w, io.NewSectionReader(c.stored, 0, c.Size()-1))
+	if err != nil {
+		return n, err
+	}
+	return n, c.fails()
+}
 
 func TestTrace_TakesTheBeginningOfALargeMessageAndNoMore(t *testing.T) {
 	b := newBench(t, large)
