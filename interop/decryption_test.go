@@ -19,13 +19,17 @@ func (g *wssGrid) decryption() *wssec.Decryption {
 
 // openText is the text of the Body of a message that must come encrypted.
 func (g *wssGrid) openText(ctx context.Context, message string) (string, error) {
+	return g.openExpected(ctx, message, wssec.Expect{Encrypted: true})
+}
+
+func (g *wssGrid) openExpected(ctx context.Context, message string, e wssec.Expect) (string, error) {
 	m, err := soap.Read(xmlscan.Memory(message), soap.Limits{})
 	if err != nil {
 		return "", err
 	}
 	v := g.verifier()
 	v.Decrypt = g.decryption()
-	verified, err := v.Verify(ctx, m, wssec.Expect{Role: wssec.Request, Encrypted: true})
+	verified, err := v.Verify(ctx, m, e)
 	if err != nil {
 		return "", err
 	}
@@ -140,6 +144,39 @@ func TestDecrypt_ReadsWSS4JPartsAndKeyReferences(t *testing.T) {
 		}
 	}
 }
+
+// What WSS4J encrypts may stand deep in Body, where its plaintext takes namespaces from around it.
+func TestDecrypt_ReadsWSS4JPartsDeepInBody(t *testing.T) {
+	g := newWSSGrid(t)
+	for _, actions := range []string{"Timestamp Signature Encrypt", "Timestamp Encrypt Signature"} {
+		for name, parts := range map[string]string{
+			"element":                        "{Element}{" + addNS + "}n",
+			"content of an element":          "{Content}{" + addNS + "}n",
+			"content of Body's child":        "{Content}{" + addNS + "}add",
+			"element with a prefix":          "{Element}{" + addNS + "}note",
+			"element, and another's content": "{Element}{" + addNS + "}note;{Content}{" + addNS + "}n",
+		} {
+			t.Run(name+" "+actions, func(t *testing.T) {
+				o := userSigns().with(options{"action": actions, "encryptionUser": "host", "encryptionParts": parts,
+					"encryptionSymAlgorithm": cipherURI["aes256-gcm"], "encryptionKeyTransportAlgorithm": transportURI["rsa-oaep"]})
+				_, message := g.peer.must(t, "secure", o, deepMessage)
+				text, err := g.openExpected(t.Context(), message, wssec.Expect{})
+				if err != nil || text != "57" {
+					t.Errorf("%v, text %q\n%s", err, text, message)
+				}
+				if _, err := g.openText(t.Context(), message); err == nil {
+					t.Error("it is taken for a message whose Body is encrypted")
+				}
+				if _, err := g.openExpected(t.Context(), garbled(t, message), wssec.Expect{}); err == nil {
+					t.Error("it is taken changed")
+				}
+			})
+		}
+	}
+}
+
+// deepMessage has a prefix that only what stands deep in Body uses.
+var deepMessage = strings.NewReplacer(` xmlns=""`, "", `<add `, `<add xmlns:c="`+addNS+`" `, "</add>", "<c:note>7</c:note></add>").Replace(plainMessage)
 
 // WSS4J answers with what the request's privacy asks for, in either order, to the key that signed the request.
 func TestPending_AcceptsEncryptedWSS4JReplies(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"text/tabwriter"
 
+	"gsigw/soap"
 	"gsigw/wssec"
 	"gsigw/wssec/xmlenc"
 )
@@ -134,6 +135,31 @@ func TestEncrypt_IsReadByPeers(t *testing.T) {
 			}
 			m.print(t)
 		})
+	}
+}
+
+// WSS4J reads the elements that gsigw encrypts in Body, and finds the others where they were.
+func TestEncrypt_ElementsAreReadByWSS4J(t *testing.T) {
+	g := newWSSGrid(t)
+	n, note := soap.Name{Space: addNS, Local: "n"}, soap.Name{Space: addNS, Local: "note"}
+	for _, order := range encryptionOrders {
+		for name, elements := range map[string][]soap.Name{
+			"deep": {n}, "with an outer prefix": {note}, "both": {note, n}, "first": {{Space: addNS, Local: "add"}},
+		} {
+			t.Run(order.name+" "+name, func(t *testing.T) {
+				e := g.privacy(t, encryptionPair{"aes128-cbc", "rsa-oaep"})
+				e.Elements = elements
+				message, _ := secured(t, order.profile(e), g.user, deepMessage)
+				hidesN, hidesNote := !strings.Contains(message, ">5<"), !strings.Contains(message, ">7<")
+				if all := name == "first" || name == "both"; hidesN != (all || name == "deep") || hidesNote != (all || name == "with an outer prefix") {
+					t.Errorf("the wrong elements are in the clear: %s", message)
+				}
+				plain, err := wss4jOpen(g, order, message)
+				if err != nil || !strings.Contains(plain, ">5<") || !strings.Contains(plain, ">7<") {
+					t.Errorf("WSS4J does not read it: %v\n%s", err, plain)
+				}
+			})
+		}
 	}
 }
 
