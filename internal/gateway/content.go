@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 
+	"gsigw/soap/spool"
 	"gsigw/soap/xmlscan"
 )
 
@@ -31,7 +32,11 @@ func whole(s xmlscan.Source) io.Reader { return io.NewSectionReader(s, 0, s.Size
 
 // spooled takes all of r to where it lies until the exchange ends.
 func (x *exchange) spooled(r io.Reader, limit int64) (xmlscan.Source, error) {
-	s, err := x.Spool.Read(r, limit)
+	return x.opened(x.Spool.Read(r, limit))
+}
+
+// opened is closed when the exchange ends.
+func (x *exchange) opened(s *spool.Spool, err error) (xmlscan.Source, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -46,16 +51,13 @@ func (x *exchange) made(write func(io.Writer) error) (xmlscan.Source, error) {
 	if err := write(w); err != nil {
 		return nil, err
 	}
-	s, err := w.Spool()
-	if err != nil {
-		return nil, err
-	}
-	x.open = append(x.open, s)
-	return s.Source(), nil
+	return x.opened(w.Spool())
 }
 
 // keep is where the parts of a message go. They come out of a body that had its limit.
-func (x *exchange) keep(r io.Reader) (xmlscan.Source, error) { return x.spooled(r, math.MaxInt64-1) }
+func (x *exchange) keep(r io.Reader) (xmlscan.Source, error) {
+	return x.opened(x.Spool.ReadPart(r, math.MaxInt64-1))
+}
 
 // close gives back what the exchange held.
 func (x *exchange) close() {

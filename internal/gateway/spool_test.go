@@ -239,3 +239,28 @@ type lost struct{ wssec.Profile }
 func (lost) Secure(context.Context, *soap.Message, *gsi.Credential) (*soap.Edit, wssec.Pending, error) {
 	return nil, nil, &xmlscan.Error{Class: xmlscan.Unreadable, Err: &spool.Error{Err: spool.ErrChanged}}
 }
+
+// Many small parts are as much memory as one large message: what there is no room for lies in files.
+func TestSpool_SmallPartsCountTogether(t *testing.T) {
+	parts := make([]string, 50)
+	for i := range parts {
+		parts[i] = strings.Repeat("x", 1000)
+	}
+	kind, body := multipartOf(add11, "text/xml", parts...)
+	for room, want := range map[int64]int{1: 51, 1 << 30: 0} { // with the root
+		b := newBench(t, none(policy.TransportNone), func(b *bench) {
+			b.route.UnsignedAttachments = true
+			b.spool.Memory, b.spool.Threshold = room, 1<<20
+			b.service.answer = func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+				if _, files := b.spool.Held(); files != want {
+					t.Errorf("with room for %d bytes %d parts lie in files, want %d", room, files, want)
+				}
+				w.Header().Set("Content-Type", "text/xml")
+				io.WriteString(w, add11)
+			}
+		})
+		if w := b.post(body, "Content-Type", kind); w.Code != 200 {
+			t.Errorf("answer %d %.300s", w.Code, w.Body)
+		}
+	}
+}

@@ -13,7 +13,7 @@ const (
 	chunkSize = 64 << 10 // of plaintext, sealed as one
 	tagSize   = 16
 	nonceSize = 12
-	cached    = 4 // opened chunks per file: readers of one message are few, and go forward
+	cached    = 4 // opened chunks per file, where there is memory: readers of one message are few, and go forward
 )
 
 // chunk is room for one, sealed or open.
@@ -36,31 +36,34 @@ func free(list []*chunk) {
 // another place, or of another file, does not open.
 type file struct {
 	*os.File
+	pool   *Pool
 	dir    string
 	seal   cipher.AEAD
 	number uint64
 	size   int64 // of the plaintext
+	isPart bool  // the first opened chunk counts too
 
-	mu     sync.Mutex
-	opened [cached]opened
-	next   int // the slot whose turn it is
-	closed bool
+	mu      sync.Mutex
+	opened  []opened
+	next    int   // the one whose turn it is to go
+	counted int64 // of pool.held
+	closed  bool
 }
 
 // opened is a chunk in the clear.
 type opened struct {
-	*chunk // nil: the slot is free
-	index  int64
-	text   []byte // in chunk
+	*chunk
+	index int64
+	text  []byte // in chunk
 }
 
-func (p *Pool) newFile() (*file, error) {
+func (p *Pool) newFile(isPart bool) (*file, error) {
 	f, err := p.openFile()
 	if err != nil {
 		return nil, err
 	}
 	p.files.Add(1)
-	return &file{File: f, dir: p.Directory(), seal: p.sealer(), number: p.last.Add(1)}, nil
+	return &file{File: f, pool: p, dir: p.Directory(), seal: p.sealer(), number: p.last.Add(1), isPart: isPart}, nil
 }
 
 func (p *Pool) openFile() (*os.File, error) {
@@ -163,7 +166,7 @@ func (f *file) copyOpened(b []byte, index int64, skip int) (n int, ok bool, err 
 		return 0, false, os.ErrClosed
 	}
 	for i := range f.opened {
-		if o := &f.opened[i]; o.chunk != nil && o.index == index {
+		if o := &f.opened[i]; o.index == index {
 			return copy(b, o.text[skip:]), true, nil
 		}
 	}
@@ -190,15 +193,32 @@ func (f *file) open(index int64) (opened, error) {
 	return opened{c, index, text}, nil
 }
 
-// keep remembers an opened chunk in the place of the oldest.
+// keep remembers an opened chunk, in the place of the oldest where there is no room for one more.
 func (f *file) keep(o opened) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.closed {
+	switch {
+	case f.closed:
+	case len(f.opened) < cached && f.mayKeep():
+		f.opened = append(f.opened, o)
+		return
+	case len(f.opened) > 0:
 		o, f.opened[f.next] = f.opened[f.next], o
-		f.next = (f.next + 1) % cached
+		f.next = (f.next + 1) % len(f.opened)
 	}
 	free([]*chunk{o.chunk})
+}
+
+// mayKeep asks for memory for one more opened chunk.
+func (f *file) mayKeep() bool {
+	if len(f.opened) == 0 && !f.isPart {
+		return true
+	}
+	if !f.pool.take(chunkSize) {
+		return false
+	}
+	f.counted += chunkSize
+	return true
 }
 
 func (f *file) close() error {
@@ -207,7 +227,9 @@ func (f *file) close() error {
 	f.closed = true
 	for i := range f.opened {
 		free([]*chunk{f.opened[i].chunk})
-		f.opened[i] = opened{}
 	}
+	f.opened = nil
+	f.pool.release(f.counted)
+	f.counted = 0
 	return f.File.Close()
 }

@@ -34,7 +34,7 @@ import (
 type Pool struct {
 	Dir       string // where files lie [$TMPDIR; else /var/tmp, which is a disk where /tmp may be memory]
 	Threshold int64  // bytes of one spool beyond which it lies in a file [8 MiB]
-	Memory    int64  // bytes of all spools in memory, not counting the first 64 KiB of each [128 MiB]
+	Memory    int64  // bytes of all spools in memory, not counting 64 KiB of each that Read or Writer made [128 MiB]
 
 	once  sync.Once
 	seal  cipher.AEAD
@@ -80,8 +80,14 @@ func (e *LimitError) Error() string { return fmt.Sprintf("spool: more than %d by
 var ErrChanged = errors.New("the file was changed by another process")
 
 // Read takes all of r, up to limit bytes. Where it fails, it leaves nothing; what r itself says comes back as it is.
-func (p *Pool) Read(r io.Reader, limit int64) (*Spool, error) {
-	w := p.Writer(limit)
+func (p *Pool) Read(r io.Reader, limit int64) (*Spool, error) { return p.Writer(limit).all(r) }
+
+// ReadPart is Read for one of many that are held together: its first 64 KiB count, as all others do.
+func (p *Pool) ReadPart(r io.Reader, limit int64) (*Spool, error) {
+	return (&Writer{pool: p, limit: limit, isPart: true}).all(r)
+}
+
+func (w *Writer) all(r io.Reader) (*Spool, error) {
 	defer w.Close()
 	if _, err := w.ReadFrom(r); err != nil {
 		return nil, err
@@ -89,7 +95,7 @@ func (p *Pool) Read(r io.Reader, limit int64) (*Spool, error) {
 	return w.Spool()
 }
 
-// Held is how many bytes of spools lie in memory, their first 64 KiB not counted, and how many spools in files.
+// Held is how many bytes of spools lie in memory, as far as they count, and how many spools in files.
 func (p *Pool) Held() (memory int64, files int) { return p.held.Load(), int(p.files.Load()) }
 
 // Directory is where files lie.

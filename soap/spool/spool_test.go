@@ -252,6 +252,73 @@ func TestPool_HoldsNoMoreMemoryThanItMay(t *testing.T) {
 	}
 }
 
+// What is opened of a file is memory too.
+func TestPool_CountsWhatIsOpenedOfFiles(t *testing.T) {
+	for _, c := range []struct{ room, want int64 }{{0, 0}, {2, 2}, {100, cached - 1}} {
+		p := &Pool{Dir: t.TempDir(), Threshold: 1, Memory: c.room*chunkSize + 1}
+		want := text(6 * chunkSize)
+		s := spooled(t, p, want)
+		for range 2 {
+			got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%v, or other bytes", err)
+			}
+		}
+		if memory, _ := p.Held(); memory != c.want*chunkSize {
+			t.Errorf("with room for %d chunks %d bytes are held, want %d chunks", c.room, memory, c.want)
+		}
+		s.Close()
+		isEmpty(t, p)
+	}
+}
+
+func TestReadPart_CountsFromTheFirstByte(t *testing.T) {
+	p := &Pool{Dir: t.TempDir(), Memory: 3 * chunkSize}
+	var parts []*Spool
+	for i := range 5 {
+		want := text(chunkSize - i)
+		s, err := p.ReadPart(bytes.NewReader(want), 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (s.file != nil) != (i >= 3) {
+			t.Errorf("part %d in a file: %v", i, s.file != nil)
+		}
+		for range 2 {
+			got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("part %d: %v, %q", i, err, got)
+			}
+		}
+		parts = append(parts, s)
+	}
+	if memory, files := p.Held(); memory != 3*chunkSize-3 || files != 2 {
+		t.Errorf("%d bytes and %d files are held", memory, files)
+	}
+	for _, s := range parts {
+		s.Close()
+	}
+	isEmpty(t, p)
+}
+
+// A part that goes to a file from its first byte is sealed as any other: no chunk is written twice under one nonce.
+func TestReadPart_OfAnySizeComesBackFromAFile(t *testing.T) {
+	p := &Pool{Dir: t.TempDir(), Memory: 1}
+	for _, size := range []int{0, 1, chunkSize - 1, chunkSize, chunkSize + 1, 3*chunkSize + 5} {
+		want := text(size)
+		s, err := p.ReadPart(iotest.HalfReader(bytes.NewReader(want)), int64(size))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(io.NewSectionReader(s, 0, s.Size()))
+		if err != nil || !bytes.Equal(got, want) || s.Size() != int64(size) {
+			t.Errorf("%d bytes: %v, %d bytes back", size, err, len(got))
+		}
+		s.Close()
+	}
+	isEmpty(t, p)
+}
+
 func TestSpool_CloseGivesAllBackAndEndsReading(t *testing.T) {
 	p := poolIn(t)
 	s := spooled(t, p, text(2*chunkSize))

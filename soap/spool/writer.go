@@ -11,6 +11,7 @@ import (
 type Writer struct {
 	pool    *Pool
 	limit   int64
+	isPart  bool // the first chunk counts too
 	size    int64
 	space   int64    // what size may come to before another chunk is needed
 	chunks  []*chunk // what lies in memory; of a file, the chunk that is not full yet
@@ -101,7 +102,7 @@ func (w *Writer) wrote(n int) error {
 
 // grow makes a chunk ready for writing, when all before it are full.
 func (w *Writer) grow() error {
-	if w.file == nil && len(w.chunks) > 0 {
+	if w.file == nil && (w.isPart || len(w.chunks) > 0) {
 		if w.size >= w.pool.threshold() || !w.pool.take(chunkSize) {
 			return w.spill()
 		}
@@ -117,8 +118,12 @@ func (w *Writer) grow() error {
 // spill moves what lies in memory to a file, and keeps one chunk for what is to come. The last chunk may not be full:
 // then nothing is to come.
 func (w *Writer) spill() (err error) {
-	if w.file, err = w.pool.newFile(); err != nil {
+	if w.file, err = w.pool.newFile(w.isPart); err != nil {
 		return err
+	}
+	if len(w.chunks) == 0 {
+		w.chunks = []*chunk{newChunk()}
+		return nil // nothing is to be moved: an empty chunk would use up the nonce of the first
 	}
 	left := w.size
 	for _, c := range w.chunks {
@@ -144,9 +149,10 @@ func (w *Writer) Spool() (*Spool, error) {
 	if err := w.finish(); err != nil {
 		return nil, w.fail(err)
 	}
-	s := &Spool{pool: w.pool, counted: w.counted, file: w.file}
+	s := &Spool{pool: w.pool, file: w.file}
 	if w.file == nil {
 		s.memory = w.gather()
+		s.counted = w.settle()
 	}
 	w.file, w.counted, w.err = nil, 0, errEnded
 	w.drop()
@@ -178,6 +184,16 @@ func (w *Writer) gather() xmlscan.Memory {
 		all = append(all, c[:min(w.size-int64(len(all)), chunkSize)]...)
 	}
 	return all
+}
+
+// settle is what counts of bytes in memory; what was counted for the rest of the last chunk is given back.
+func (w *Writer) settle() int64 {
+	n := w.size
+	if !w.isPart {
+		n = max(0, n-chunkSize)
+	}
+	w.pool.release(w.counted - n)
+	return n
 }
 
 // Close drops what was written, unless Spool gave it out. It may be called more than once.
