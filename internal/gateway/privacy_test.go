@@ -215,3 +215,36 @@ func TestPrivacy_NeedsAKeyThatDecrypts(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+// With encrypt-elements a reply must hide what the route names, and need not hide the rest.
+func TestPrivacy_ElementsAreHiddenInRequestsAndReplies(t *testing.T) {
+	request, reply := policy.Name{Space: "http://counter.com", Local: "createCounter"}, policy.Name{Space: "http://counter.com", Local: "createCounterResponse"}
+	for name, c := range map[string]struct {
+		elements []policy.Name
+		reply    gridtest.Misbehaviour
+		answer   string
+	}{
+		"all hidden":                     {[]policy.Name{request, reply}, "", "CounterKey"},
+		"clear reply without an element": {[]policy.Name{request}, gridtest.ClearReply, "CounterKey"},
+		"clear reply with an element":    {[]policy.Name{request, reply}, gridtest.ClearReply, "failed the check of its security"},
+		"no element in the request":      {[]policy.Name{reply}, "", "encrypt-elements"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newStandInBench(t, modernPrivacy, func(b *standInBench) {
+				b.route.EncryptElements = c.elements
+				b.route.EncryptHeaders = []policy.Name{{Space: soap.Addressing200508, Local: "To"}}
+			})
+			b.service.Misbehave(c.reply)
+			if got := body(b.post()); !strings.Contains(got, c.answer) {
+				t.Fatalf("no %s in %s\n%s", c.answer, got, b.log)
+			}
+			if b.unseen() {
+				return
+			}
+			sent := string(b.only().Request)
+			if strings.Contains(sent, "createCounter xmlns") || !strings.Contains(sent, "EncryptedHeader") {
+				t.Errorf("what was to be private went over the wire:\n%s", sent)
+			}
+		})
+	}
+}
