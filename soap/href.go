@@ -2,7 +2,9 @@ package soap
 
 import (
 	"fmt"
+	"iter"
 	"net/url"
+	"slices"
 	"strings"
 
 	"gsigw/soap/xmlscan"
@@ -48,49 +50,89 @@ func linked(s *xmlscan.Scanner, a *xmlscan.Attr) (id string, ok bool) {
 	return id, id != "" && (encoded || local && a.Space == xmlscan.NoNamespace)
 }
 
-// Links gives the links of the message, reading it again where there are any.
-func (m *Message) Links() ([]Link, error) {
-	if len(m.ids.links) == 0 {
-		return nil, nil
+// Links gives the links of the message, which is read again where there are any; an error is the last that it gives.
+func (m *Message) Links() iter.Seq2[Link, error] {
+	return func(yield func(Link, error) bool) {
+		if len(m.ids.links) == 0 {
+			return
+		}
+		t := newTargets(m.ids.links)
+		if err := m.findTargets(t); err != nil {
+			yield(Link{}, err)
+			return
+		}
+		for _, l := range m.ids.links {
+			if !yield(Link{l.at, t.of(l.hash)}, nil) {
+				return
+			}
+		}
 	}
-	targets := map[uint64][]int64{}
-	for _, l := range m.ids.links {
-		targets[l.hash] = nil
-	}
-	if err := m.findTargets(targets); err != nil {
-		return nil, err
-	}
-	links := make([]Link, len(m.ids.links))
-	for i, l := range m.ids.links {
-		links[i] = Link{l.at, targets[l.hash]}
-	}
-	return links, nil
 }
 
-// findTargets looks for elements that some reader would find by an id that is a key of targets.
-func (m *Message) findTargets(targets map[uint64][]int64) error {
+// targets are where the first two elements with an id begin, for each id that is linked to. There may be a million.
+type targets struct {
+	hashes []uint64   // of the ids, sorted
+	at     [][2]int64 // -1 for none
+}
+
+func newTargets(links []link) *targets {
+	hashes := make([]uint64, len(links))
+	for i, l := range links {
+		hashes[i] = l.hash
+	}
+	slices.Sort(hashes)
+	hashes = slices.Compact(hashes)
+	at := make([][2]int64, len(hashes))
+	for i := range at {
+		at[i] = [2]int64{-1, -1}
+	}
+	return &targets{hashes, at}
+}
+
+// of gives where the elements with an id begin.
+func (t *targets) of(hash uint64) []int64 {
+	i, _ := slices.BinarySearch(t.hashes, hash)
+	found := &t.at[i]
+	n := 0
+	for n < len(found) && found[n] >= 0 {
+		n++
+	}
+	return found[:n]
+}
+
+// note takes an element with an id, which may have it by several attributes.
+func (t *targets) note(hash uint64, at int64) {
+	i, wanted := slices.BinarySearch(t.hashes, hash)
+	if !wanted {
+		return
+	}
+	switch found := &t.at[i]; {
+	case found[0] < 0:
+		found[0] = at
+	case found[0] != at && found[1] < 0:
+		found[1] = at
+	}
+}
+
+// findTargets looks for elements that some reader would find by an id.
+func (m *Message) findTargets(t *targets) error {
 	s := xmlscan.New(m.Source, m.limits.Limits)
+	defer s.Free()
 	for {
 		switch kind, err := s.Next(); {
 		case err != nil || kind == xmlscan.EOF:
 			return err
 		case kind == xmlscan.StartElement:
-			m.ids.noteTarget(s, targets)
+			m.ids.noteTarget(s, t)
 		}
 	}
 }
 
-func (d *ids) noteTarget(s *xmlscan.Scanner, targets map[uint64][]int64) {
-	at := s.Span.Start
+func (d *ids) noteTarget(s *xmlscan.Scanner, t *targets) {
 	for i := range s.Attrs {
 		a := &s.Attrs[i]
-		if !strings.EqualFold(string(a.Local), "id") && string(a.Local) != "AssertionID" {
-			continue
-		}
-		h := d.hashText(strings.Trim(a.Text(), " \t\r\n"))
-		found, wanted := targets[h]
-		if wanted && len(found) < 2 && (len(found) == 0 || found[0] != at) {
-			targets[h] = append(found, at)
+		if strings.EqualFold(string(a.Local), "id") || string(a.Local) == "AssertionID" {
+			t.note(d.hashText(strings.Trim(a.Text(), " \t\r\n")), s.Span.Start)
 		}
 	}
 }

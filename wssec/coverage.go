@@ -35,9 +35,10 @@ func (v *verification) checkCoverage() error {
 // checkLinks refuses content that stands elsewhere: a link out of a signed part must lead into one, and to one element
 // only. GT4's container follows links into unsigned headers. What leads nowhere in the message is not followed.
 func (v *verification) checkLinks() error {
-	links, err := v.m.Links()
-	for _, l := range links {
+	for l, err := range v.m.Links() {
 		switch {
+		case err != nil:
+			return err
 		case !v.out.covers(l.At):
 		case slices.ContainsFunc(l.Targets, func(at int64) bool { return !v.out.covers(at) }):
 			return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("the link at byte %d leads out of what is signed", l.At)}
@@ -45,7 +46,7 @@ func (v *verification) checkLinks() error {
 			return &Error{Class: ClassDuplicateID, Msg: fmt.Sprintf("the link at byte %d leads to two elements of the same id", l.At)}
 		}
 	}
-	return err
+	return nil
 }
 
 // covers reports whether a byte of the message is in a part that is given back.
