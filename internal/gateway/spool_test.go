@@ -249,7 +249,6 @@ func TestSpool_SmallPartsCountTogether(t *testing.T) {
 	kind, body := multipartOf(add11, "text/xml", parts...)
 	for room, want := range map[int64]int{1: 51, 1 << 30: 0} { // with the root
 		b := newBench(t, none(policy.TransportNone), func(b *bench) {
-			b.route.UnsignedAttachments = true
 			b.spool.Memory, b.spool.Threshold = room, 1<<20
 			b.service.answer = func(w http.ResponseWriter, _ *http.Request, _ []byte) {
 				if _, files := b.spool.Held(); files != want {
