@@ -47,6 +47,8 @@ func TestVerify_RefusesEncryptionThatIsSeenToBeWrong(t *testing.T) {
 	data := sign[strings.Index(sign, "<xenc:EncryptedData"):strings.Index(sign, "</soapenv:Body>")]
 	rest, key := cutKey(sign)
 	gt4Rest, gt4Key := cutKey(gt4)
+	elements := &X509Message{Privacy: &Encryption{To: g.Host.Leaf(), Elements: []soap.Name{{Local: "b"}}}, Unanswered: true}
+	headless, headlessKey := cutKey(secureBy(t, elements, `<e:Envelope xmlns:e="`+soap.Envelope11+`"><e:Body><a></a><b></b></e:Body></e:Envelope>`, g.User))
 	stranger := func(d *Decryption) { d.Certificates = []*x509.Certificate{g.User.Leaf()} }
 	for _, c := range []struct {
 		name, doc string
@@ -68,7 +70,10 @@ func TestVerify_RefusesEncryptionThatIsSeenToBeWrong(t *testing.T) {
 		{"data deep in a header", put(sign, "</ns1:CounterKey>", data+"</ns1:CounterKey>"), ClassWrapped, nil},
 		{"data around Header", put(sign, "<soapenv:Header>", "<soapenv:Header><a><b>"+data+"</b></a>"), ClassWrapped, nil},
 		{"key in a header block", put(rest, "<soapenv:Header>", "<soapenv:Header>"+key), ClassWrapped, nil},
+		{"key inside a header block", put(rest, "<soapenv:Header>", "<soapenv:Header><a>"+key+"</a>"), ClassWrapped, nil},
 		{"key in Body", put(rest, "</soapenv:Body>", key+"</soapenv:Body>"), ClassWrapped, nil},
+		{"key deep in Body, behind the security header", put(headless, "<a></a>", "<a>"+headlessKey+"</a>"), ClassWrapped, nil},
+		{"key deep in the security header", inSecurityHeader(rest, "<a>"+key+"</a>"), ClassWrapped, nil},
 		{"key in the data", put(rest, "<xenc:CipherData>", `<ds:KeyInfo xmlns:ds="`+DSig+`">`+key+"</ds:KeyInfo><xenc:CipherData>"), ClassWrapped, nil},
 		{"no Type", put(sign, ` Type="`+xmlenc.TypeContent+`"`, ""), ClassMalformed, nil},
 		{"another Type", put(sign, xmlenc.TypeContent, "http://www.isi.edu/in-notes/iana/assignments/media-types/text/xml"), ClassMalformed, nil},
@@ -130,6 +135,28 @@ func TestVerify_WithoutAKeyCiphertextStays(t *testing.T) {
 	got, err := verifyBytes(g.verifier, []byte(doc), Expect{})
 	if err != nil || got.Operation().Space != xmlenc.Space {
 		t.Errorf("%v", err)
+	}
+}
+
+// A message that is plainly not encrypted is not looked through for what is.
+func TestVerify_AKeyCostsNothingWhereNothingIsEncrypted(t *testing.T) {
+	g := newGrid(t)
+	doc := secureBy(t, &GSIMessage{}, plainRequest, g.User)
+	read := func(change func(*Verifier)) int {
+		o := g.oracle()
+		change(o.Verifier)
+		m, err := soap.Read(countedSource{[]byte(doc), o}, soap.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := o.Verify(t.Context(), m, Expect{}); err != nil {
+			t.Fatal(err)
+		}
+		return o.read
+	}
+	with, without := read(func(*Verifier) {}), read(func(v *Verifier) { v.Decrypt = nil })
+	if with != without {
+		t.Errorf("%d bytes are read with a key, %d without", with, without)
 	}
 }
 

@@ -81,7 +81,7 @@ func (f *finder) start() error {
 	depth := f.s.Depth()
 	switch {
 	case depth == 2:
-		f.part = f.s.Span.Start
+		f.part, f.block, f.blockAt = f.s.Span.Start, soap.Name{}, 0
 	case depth == 3 && f.isBody():
 		f.inBody++
 	case depth == 3 && f.foreign == 0:
@@ -96,7 +96,7 @@ func (f *finder) start() error {
 	switch name := nameOf(f.s); {
 	case name == encryptedDataName:
 		return f.found(depth)
-	case name == encryptedKeyName && (depth != 4 || f.isBody() || f.blockAt != f.security):
+	case name == encryptedKeyName && (depth != 4 || f.blockAt != f.security):
 		return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("an EncryptedKey stands at byte %d, outside of the security header", f.s.Span.Start)}
 	case depth > 2 && f.isBody() && slices.Contains(f.expect.Hidden, name):
 		return &Error{Class: ClassDecrypt, Msg: fmt.Sprintf("%s did not come encrypted, and it must here", name)}
