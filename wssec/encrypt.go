@@ -49,6 +49,22 @@ type hiding struct {
 	key     []byte
 	ids     []string
 	changes []soap.Change
+	added   int64 // bytes, by and by
+}
+
+// bytesPerData is what an EncryptedData takes beside its value.
+const bytesPerData = 512
+
+// add bounds what hiding adds: every element that stands at the top declares all namespaces, and there may be millions.
+func (h *hiding) add(n int) error {
+	limit := h.m.Limits().MessageBytes
+	if h.added += int64(n); h.added > limit {
+		return &xmlscan.Error{
+			Class: xmlscan.Limit, Limit: "message", Offset: xmlscan.NoPlace,
+			Msg: fmt.Sprintf("exceeds the limit message of %d by what encrypting it adds", limit),
+		}
+	}
+	return nil
 }
 
 func (e *Encryption) start(m *soap.Message) (*hiding, error) {
@@ -130,7 +146,7 @@ func (h *hiding) content(drop []soap.Name) error {
 	if len(h.Elements) > 0 {
 		return h.elements()
 	}
-	text, err := selfContained(h.m, &h.m.Body, 2)
+	text, err := h.selfContained(&h.m.Body, 2)
 	if err != nil {
 		return err
 	}
@@ -174,6 +190,9 @@ func (h *hiding) find() (found []soap.Element, err error) {
 			within = 0
 			found[len(found)-1].Span.End = s.Span.End
 		case kind == xmlscan.StartElement && within == 0 && s.Depth() > 1 && slices.Contains(h.Elements, nameOf(s)):
+			if err := h.add(bytesPerData); err != nil {
+				return nil, err
+			}
 			found = append(found, soap.Element{Span: s.Span, Scope: scopeAround(s)})
 			if !s.Empty {
 				within = s.Depth()
@@ -195,7 +214,7 @@ func putContent(e *soap.Element, content []byte) soap.Change {
 }
 
 func (h *hiding) element(e *soap.Element, wrap func(data []byte) []byte) error {
-	text, err := selfContained(h.m, e, 1)
+	text, err := h.selfContained(e, 1)
 	if err != nil {
 		return err
 	}
@@ -283,7 +302,8 @@ func gt4IssuerSerial(c *x509.Certificate) ([]byte, error) {
 
 // selfContained gives an element (depth 1) or its content (depth 2) with every namespace that is in scope declared on the
 // topmost elements.
-func selfContained(m *soap.Message, e *soap.Element, depth int) ([]byte, error) {
+func (h *hiding) selfContained(e *soap.Element, depth int) ([]byte, error) {
+	m := h.m
 	span := e.Span
 	if depth == 2 {
 		span = e.Inner()
@@ -304,7 +324,11 @@ func selfContained(m *soap.Message, e *soap.Element, depth int) ([]byte, error) 
 				return nil, err
 			}
 			at = s.NameEnd
+			before := out.Len()
 			declareScope(&out, scope, s)
+			if err := h.add(out.Len() - before); err != nil {
+				return nil, err
+			}
 		case kind == xmlscan.StartElement && s.Depth() == 1:
 			scope = s.ScopeIn(e.Scope)
 		}
