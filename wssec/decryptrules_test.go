@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,23 @@ func TestVerify_WithoutAKeyCiphertextStays(t *testing.T) {
 	got, err := verifyBytes(g.verifier, []byte(doc), Expect{})
 	if err != nil || got.Operation().Space != xmlenc.Space {
 		t.Errorf("%v", err)
+	}
+}
+
+// What stands in a header block for somebody else is theirs.
+func TestVerify_LeavesDataForOthersAlone(t *testing.T) {
+	g := newGrid(t)
+	doc := secureBy(t, &X509Message{Privacy: &Encryption{To: g.Host.Leaf(), Headers: []soap.Name{counterKey}}}, plainRequest, g.User)
+	data := string(xmlenc.AppendData(nil, "theirs", xmlenc.TypeElement, xmlenc.AES256GCM, make([]byte, 40)))
+	for name, block := range map[string]string{
+		"data": "<o:x xmlns:o='urn:o' soapenv:actor='urn:o'>" + data + "</o:x>", "empty": "<o:x xmlns:o='urn:o' soapenv:actor='urn:o'/>",
+	} {
+		got, err := verifyBytes(g.opener(g.Host), []byte(strings.Replace(doc, "<soapenv:Header>", "<soapenv:Header>"+block, 1)), Expect{Encrypted: true})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if !slices.Contains(got.Parts(), counterKey) {
+			t.Errorf("%s: the header is not open: %v", name, got.Parts())
+		}
 	}
 }
 
