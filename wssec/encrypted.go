@@ -40,7 +40,7 @@ type finder struct {
 	part     int64 // where Envelope's child that is open starts: Header or Body
 	block    soap.Name
 	blockAt  int64 // where the header block that is open starts
-	foreign  int   // the depth of a header block for somebody else, whose content is none of ours
+	foreign  bool  // it is for somebody else: its content is none of ours
 	budget   int64
 	data     []*encryptedData
 	inBody   int // child elements of Body
@@ -69,10 +69,6 @@ func (v *verification) findEncrypted(m *soap.Message, security *soap.Node) ([]*e
 			if err := f.start(); err != nil {
 				return nil, err
 			}
-		case xmlscan.EndElement:
-			if f.s.Depth() < f.foreign {
-				f.foreign = 0
-			}
 		}
 	}
 }
@@ -81,16 +77,13 @@ func (f *finder) start() error {
 	depth := f.s.Depth()
 	switch {
 	case depth == 2:
-		f.part, f.block, f.blockAt = f.s.Span.Start, soap.Name{}, 0
+		f.part, f.block, f.blockAt, f.foreign = f.s.Span.Start, soap.Name{}, 0, false
 	case depth == 3 && f.isBody():
 		f.inBody++
-	case depth == 3 && f.foreign == 0:
-		f.block, f.blockAt = nameOf(f.s), f.s.Span.Start
-		if f.isForeign() && !f.s.Empty {
-			f.foreign = depth
-		}
+	case depth == 3:
+		f.block, f.blockAt, f.foreign = nameOf(f.s), f.s.Span.Start, f.isForeign()
 	}
-	if f.foreign > 0 {
+	if f.foreign {
 		return nil
 	}
 	switch name := nameOf(f.s); {
@@ -99,7 +92,7 @@ func (f *finder) start() error {
 	case name == encryptedKeyName && (depth != 4 || f.blockAt != f.security):
 		return &Error{Class: ClassWrapped, Msg: fmt.Sprintf("an EncryptedKey stands at byte %d, outside of the security header", f.s.Span.Start)}
 	case depth > 2 && f.isBody() && slices.Contains(f.expect.Hidden, name):
-		return &Error{Class: ClassDecrypt, Msg: fmt.Sprintf("%s did not come encrypted, and it must here", name)}
+		return &Error{Class: ClassDecrypt, Msg: fmt.Sprintf("%s did not come encrypted, and it must here", nameOf(f.s))}
 	}
 	return nil
 }
