@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"runtime/debug"
 
 	"gsigw/soap/spool"
 	"gsigw/soap/xmlscan"
@@ -29,6 +30,19 @@ func (s stored) WriteTo(w io.Writer) (int64, error) {
 }
 
 func whole(s xmlscan.Source) io.Reader { return io.NewSectionReader(s, 0, s.Size()) }
+
+// careful makes an error of a defect that is met in reading: the dialler reads in a goroutine of its own, where nothing
+// would keep it from ending the process.
+type careful struct{ io.Reader }
+
+func (c careful) Read(b []byte) (n int, err error) {
+	defer func() {
+		if recover() != nil {
+			n, err = 0, &crash{debug.Stack()}
+		}
+	}()
+	return c.Reader.Read(b)
+}
 
 // spooled takes all of r to where it lies until the exchange ends.
 func (x *exchange) spooled(r io.Reader, limit int64) (xmlscan.Source, error) {

@@ -43,7 +43,7 @@ type outcome struct {
 
 // rows is the table of failures. The first row that knows the error tells what it means.
 var rows = []func(error) (outcome, bool){
-	spoolRow, malformedRow, unreadableRow, deniedRow, credentialRow, unsecurableRow,
+	crashRow, spoolRow, malformedRow, unreadableRow, deniedRow, credentialRow, unsecurableRow,
 	unverifiedRow, unsignedFaultRow, badAnswerRow, upstreamRow,
 }
 
@@ -53,9 +53,17 @@ func judge(err error) outcome {
 			return o
 		}
 	}
-	return outcome{result: resultInternal, get: http.StatusInternalServerError, fault: soap.Fault{
-		Reason: "internal error in the gateway; its log tells more under the exchange in the detail",
-	}}
+	return internal
+}
+
+var internal = outcome{result: resultInternal, get: http.StatusInternalServerError, fault: soap.Fault{
+	Reason: "internal error in the gateway; its log tells more under the exchange in the detail",
+}}
+
+// crashRow is for a defect that was met on the way of somebody else's error.
+func crashRow(err error) (outcome, bool) {
+	_, ok := errors.AsType[*crash](err)
+	return internal, ok
 }
 
 // spoolRow is for what has no place to lie: no room on the disk, or a file that somebody changed.

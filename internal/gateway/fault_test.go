@@ -233,7 +233,7 @@ func wellFormed(t *testing.T, w *httptest.ResponseRecorder) {
 // Every row of the table has an exchange above that meets it.
 func TestFault_EveryRowIsInTheTable(t *testing.T) {
 	errs := []error{
-		&spool.Error{Err: errors.New("x")}, &malformed{}, &unreadable{nil, errors.New("x")}, &policy.Denied{}, &unusable{errors.New("x"), ""}, &unsecurable{errors.New("x")},
+		&crash{}, &spool.Error{Err: errors.New("x")}, &malformed{}, &unreadable{nil, errors.New("x")}, &policy.Denied{}, &unusable{errors.New("x"), ""}, &unsecurable{errors.New("x")},
 		&unverified{errors.New("x")}, &unsignedFault{}, &badAnswer{}, &upstream.Error{Err: errors.New("x")},
 	}
 	if len(errs) != len(rows) {
@@ -243,7 +243,7 @@ func TestFault_EveryRowIsInTheTable(t *testing.T) {
 		if _, ok := rows[i](err); !ok {
 			t.Errorf("row %d does not know %T", i, err)
 		}
-		if judge(err).result == resultInternal && i != 0 && i != 5 {
+		if judge(err).result == resultInternal && i > 1 && i != 6 {
 			t.Errorf("%T is an internal error", err)
 		}
 	}

@@ -28,7 +28,7 @@ func (x *exchange) send(ctx context.Context, out *outbound, c *gsi.Credential) (
 	h := x.requestHeader()
 	h.Set("Content-Type", out.contentType)
 	x.trace.sent(http.MethodPost, x.route.Upstream(x.call), h, stored{out.body})
-	return x.do(ctx, c, &upstream.Request{Method: http.MethodPost, Header: h, Body: whole(out.body), Length: out.body.Size()})
+	return x.do(ctx, c, &upstream.Request{Method: http.MethodPost, Header: h, Body: careful{whole(out.body)}, Length: out.body.Size()})
 }
 
 func (x *exchange) do(ctx context.Context, c *gsi.Credential, r *upstream.Request) (*received, error) {

@@ -263,3 +263,29 @@ func TestSpool_SmallPartsCountTogether(t *testing.T) {
 		}
 	}
 }
+
+// The dialler reads what is sent in a goroutine of its own, whose panic nobody but the reader can stop.
+func TestSend_ADefectInWhatIsSentEndsTheCallAlone(t *testing.T) {
+	b := newBench(t)
+	b.gateway.profile = func(*State, *policy.Route) wssec.Profile { return defective{} }
+	want(t, b.post(add11), 500, "internal error in the gateway")
+	if log := b.log.String(); !strings.Contains(log, `"result":"internal"`) || !strings.Contains(log, `"msg":"defect"`) {
+		t.Errorf("log %s", log)
+	}
+}
+
+// defective is a profile whose message has a defect far behind its start.
+type defective struct {
+	wssec.Profile
+	wssec.Pending
+}
+
+func (d defective) Secure(_ context.Context, m *soap.Message, _ *gsi.Credential) (*soap.Edit, wssec.Pending, error) {
+	edit, err := m.Edit(soap.Change{Span: xmlscan.Span{Start: m.Size(), End: m.Size()}, From: trap{}})
+	return edit, d, err
+}
+
+type trap struct{}
+
+func (trap) Size() int64                       { return 1 << 20 }
+func (trap) ReadAt([]byte, int64) (int, error) { panic("a defect") }
