@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -108,3 +109,56 @@ func verdict(g *gridtest.PKI, store *trust.Store, a *gridtest.Attack, src xmlsca
 	}
 	return fmt.Sprintf("%s\n%s\n%v %v\n%s\n%s", got.Signer.DN, got.MessageID, got.Operation(), got.Parts(), text, out.String())
 }
+
+// A message that lies in a file is secured as one in memory is, wherever the window of the scanner ends in it.
+func TestSecure_FromAFileAsFromMemory(t *testing.T) {
+	g := newGrid(t)
+	pool := &spool.Pool{Dir: t.TempDir(), Threshold: 1}
+	profiles := orders(Encryption{To: g.User.Leaf(), Headers: []soap.Name{counterKey}})
+	profiles["signed"] = &GSIMessage{}
+	profiles["signed without a header"] = &GSIMessage{DropHeaders: []soap.Name{counterKey}}
+	profiles["encrypted without a header"] = &X509Message{DropHeaders: []soap.Name{counterKey}, Privacy: &Encryption{To: g.User.Leaf()}}
+	for name, p := range profiles {
+		for before := 0; before < len(plainRequest)+200; before += 150 {
+			doc := string(padded([]byte(plainRequest), windowSize-before))
+			s, err := pool.Read(strings.NewReader(doc), 1<<30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := securedAndOpened(t, g, p, xmlscan.Memory(doc)), securedAndOpened(t, g, p, s.Source())
+			if got != want {
+				t.Errorf("%s, %d bytes before the window ends, is from a file\n%s\nfrom memory\n%s", name, before, got, want)
+			}
+			s.Close()
+		}
+	}
+}
+
+// securedAndOpened is what the receiver of a secured message reads.
+func securedAndOpened(t *testing.T, g *grid, p Profile, src xmlscan.Source) string {
+	t.Helper()
+	m, err := soap.Read(src, soap.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	edit, _, err := p.Secure(t.Context(), m, g.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secured bytes.Buffer
+	if _, err := edit.WriteTo(&secured); err != nil {
+		t.Fatal(err)
+	}
+	v, err := verifyBytes(g.opener(g.User), secured.Bytes(), Expect{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := v.Digested()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(v.Operation(), v.Parts(), v.MessageID, secured.Len(), "\n", madeIDs.ReplaceAllString(string(opened), "ID"))
+}
+
+// madeIDs are the random part of ids that are made here.
+var madeIDs = regexp.MustCompile(`[0-9a-f]{32}`)
