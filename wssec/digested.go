@@ -154,7 +154,7 @@ func (v *verification) writeDigested(w io.Writer, e *soap.Element) error {
 	method := p.method
 	if v.holdsEncrypted(e) {
 		method.Unwritten = func(p c14n.Prefix) error {
-			if p.Outer && p.Written == "" {
+			if p.Outer {
 				return nil
 			}
 			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content beside the encrypted data uses the prefix %q, which no signature covers", p.Prefix)}
@@ -250,7 +250,7 @@ func (v *Verified) judgeOpened(e *soap.Element, unwritten func(c14n.Prefix) erro
 // that came from outside.
 func judgeNames(s *xmlscan.Scanner, outer int, unwritten func(c14n.Prefix) error) error {
 	judge := func(prefix []byte) error {
-		if !isInherited(s, outer, prefix) {
+		if !s.IsAmong(outer, prefix) {
 			return nil
 		}
 		space, _ := s.Lookup(prefix)
@@ -267,13 +267,4 @@ func judgeNames(s *xmlscan.Scanner, outer int, unwritten func(c14n.Prefix) error
 		}
 	}
 	return nil
-}
-
-func isInherited(s *xmlscan.Scanner, outer int, prefix []byte) bool {
-	for i := s.InScope() - 1; i >= 0; i-- {
-		if p, _ := s.Binding(i); bytes.Equal(p, prefix) {
-			return i < outer
-		}
-	}
-	return false
 }
