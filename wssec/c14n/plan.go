@@ -162,7 +162,7 @@ func (c *writer) copy(span xmlscan.Span) {
 	for c.err == nil && span.Len() > 0 {
 		n, err := c.s.Source().ReadAt(piece[:min(span.Len(), bufferSize)], span.Start)
 		c.write(piece[:n])
-		if span.Start += int64(n); n == 0 {
+		if span.Start += int64(n); err != nil && (err != io.EOF || span.Len() > 0) {
 			c.fail(err)
 		}
 	}
