@@ -163,7 +163,7 @@ func (c *writer) copy(span xmlscan.Span) {
 		n, err := c.s.Source().ReadAt(piece[:min(span.Len(), bufferSize)], span.Start)
 		c.write(piece[:n])
 		if span.Start += int64(n); err != nil && (err != io.EOF || span.Len() > 0) {
-			c.fail(err)
+			c.fail(&xmlscan.Error{Class: xmlscan.Unreadable, Offset: span.Start, Err: err})
 		}
 	}
 }
