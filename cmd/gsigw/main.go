@@ -93,13 +93,14 @@ workflow user's own, signed with that user's proxy certificate, and the reply co
 	return c
 }
 
-// settle tells what a command meets at work from what cobra finds wrong with its use, and gives commands that only
-// hold others something to say.
+// settle tells what a command meets at work from what cobra finds wrong with its use, has no flag or argument be empty,
+// and gives commands that only hold others something to say.
 func settle(c *cobra.Command) {
 	if c.RunE == nil {
 		c.Args = cobra.ArbitraryArgs
 		c.RunE = wantsCommand
 	}
+	refuseEmpty(c)
 	work := c.RunE
 	c.RunE = func(c *cobra.Command, args []string) error {
 		err := work(c, args)
