@@ -153,22 +153,27 @@ func (a Algorithms) checkKey(key crypto.PublicKey) error {
 
 var errSignature = errors.New("the signature value does not match")
 
-// verifySignature checks a signature value over a digest. ECDSA values are r and s side by side (XML Signature 1.1,
+// fits reports whether the method is for keys of that kind.
+func (m signatureMethod) fits(key crypto.PublicKey) bool {
+	switch key.(type) {
+	case *rsa.PublicKey:
+		return m.key == x509.RSA
+	case *ecdsa.PublicKey:
+		return m.key == x509.ECDSA
+	}
+	return false
+}
+
+// verifySignature checks a signature value over a digest; the method fits the key. ECDSA values are r and s side by side (XML Signature 1.1,
 // section 6.4.3).
 func verifySignature(key crypto.PublicKey, m signatureMethod, digest, value []byte) error {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if m.key != x509.RSA {
-			return errors.New("the signature method is not for the signer's RSA key")
-		}
 		if k.N.BitLen() < 1024 {
 			return gsi.VerifyLegacyRSA(k, m.hash, digest, value)
 		}
 		return rsa.VerifyPKCS1v15(k, m.hash, digest, value)
 	case *ecdsa.PublicKey:
-		if m.key != x509.ECDSA {
-			return errors.New("the signature method is not for the signer's ECDSA key")
-		}
 		size := (k.Curve.Params().N.BitLen() + 7) / 8
 		if len(value) != 2*size {
 			return errSignature

@@ -82,7 +82,7 @@ var probes = []probe{
 	{name: "X509v3, end entity", gt4: true, single: true, edit: tokenOf("X509v3", endEntity)},
 	{name: "X509v3, proxy alone", want: ClassUntrusted, edit: tokenOf("X509v3", leafAlone)},
 	{name: "PKIPath, end entity only", gt4: true, single: true, edit: tokenOf("X509PKIPathv1", endEntityPath)},
-	{name: "PKIPath, leaf first", want: ClassMalformed, edit: tokenOf("X509PKIPathv1", leafFirst)},
+	{name: "PKIPath, leaf first", want: ClassUntrusted, edit: tokenOf("X509PKIPathv1", leafFirst)},
 	{name: "PKIPath with the CA", gt4: true, edit: tokenOf("X509PKIPathv1", withCA)},
 	{name: "X509Data in KeyInfo", gt4: true, single: true, edit: x509Data(endEntity)},
 	{name: "sha256 digests", gt4: true, edit: everywhere(DSig+"sha1", "http://www.w3.org/2001/04/xmlenc#sha256")},

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gsigw/soap"
@@ -12,6 +13,7 @@ import (
 
 // signature is what a ds:Signature says (XML Signature 1.1, section 4).
 type signature struct {
+	node       *soap.Node
 	info       *soap.Node
 	method     c14n.Method // of SignedInfo
 	algorithm  signatureMethod
@@ -51,7 +53,7 @@ func (v *verification) parseSignature() (*signature, error) {
 	if err := expectChildren(all[0], "SignedInfo", "SignatureValue", "KeyInfo"); err != nil {
 		return nil, err
 	}
-	sig := &signature{info: all[0].Children[0], keyInfo: all[0].Children[2]}
+	sig := &signature{node: all[0], info: all[0].Children[0], keyInfo: all[0].Children[2]}
 	value, err := decodeBase64(all[0].Children[1])
 	if err != nil || len(value) == 0 {
 		return nil, malformed("SignatureValue is not base64")
@@ -68,6 +70,25 @@ func expectChildren(n *soap.Node, names ...string) error {
 	for i, name := range names {
 		if n.Children[i].Name != (soap.Name{Space: dsig, Local: name}) {
 			return malformed("%s holds %s where %s must stand", n.Name.Local, n.Children[i].Name, name)
+		}
+	}
+	return nil
+}
+
+// valued are the elements of a signature outside of KeyInfo that hold text.
+var valued = []soap.Name{{Space: dsig, Local: "SignatureValue"}, {Space: dsig, Local: "DigestValue"}, {Space: dsig, Local: "KeyInfo"}}
+
+// expectNoText refuses text beside the elements of a signature: the schema has none there.
+func expectNoText(n *soap.Node) error {
+	if slices.Contains(valued, n.Name) {
+		return nil
+	}
+	if strings.Trim(n.Text, " \t\r\n") != "" {
+		return malformed("%s holds text", n.Name.Local)
+	}
+	for _, child := range n.Children {
+		if err := expectNoText(child); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -181,6 +202,9 @@ func (v *verification) checkSignature(sig *signature, signer *x509.Certificate) 
 	if err := v.Algorithms.checkKey(signer.PublicKey); err != nil {
 		return err
 	}
+	if !sig.algorithm.fits(signer.PublicKey) {
+		return &Error{Class: ClassAlgorithm, Msg: "the signature method is not for the signer's kind of key"}
+	}
 	h := sig.algorithm.hash.New()
 	if err := c14n.Write(h, v.m.Scan(&sig.info.Element), sig.method); err != nil {
 		return err
@@ -193,8 +217,11 @@ func (v *verification) checkSignature(sig *signature, signer *x509.Certificate) 
 }
 
 // checkReferences digests every element that is referred to. It must stand where it counts: Body, a header block, the
-// Timestamp, the token or a SignatureConfirmation of this security header.
+// Timestamp, the token, an EncryptedKey or a SignatureConfirmation of this security header.
 func (v *verification) checkReferences(sig *signature) error {
+	if err := expectNoText(sig.node); err != nil { // what the signer wrote; what somebody changed is refused already
+		return err
+	}
 	for _, r := range sig.references {
 		if r.token {
 			if err := v.checkDereferenced(sig, r); err != nil {
@@ -234,8 +261,11 @@ func (v *verification) position(id string) *soap.Element {
 		}
 	}
 	for _, n := range v.security.Children {
-		if n.ID == id && (n.Name == timestampName || n.Name == tokenName || n.Name == confirmationName) {
-			return &n.Element
+		switch n.Name {
+		case timestampName, tokenName, confirmationName, encryptedKeyName:
+			if n.ID == id {
+				return &n.Element
+			}
 		}
 	}
 	return nil

@@ -129,6 +129,9 @@ func (v *verification) decodeToken(token *soap.Node) ([]*x509.Certificate, error
 		if errors.Is(err, gsi.ErrPathLimit) {
 			return nil, &Error{Class: ClassLimit, Msg: "the token exceeds the limit certificates", Err: err}
 		}
+		if errors.Is(err, gsi.ErrPathOrder) || errors.Is(err, gsi.ErrPathReverse) {
+			return nil, untrusted(err)
+		}
 		if err != nil {
 			return nil, &Error{Class: ClassMalformed, Msg: "the token is no PKIPath", Err: err}
 		}

@@ -167,6 +167,10 @@ func (v *verification) checkSigner(chain []*x509.Certificate) error {
 	if err != nil {
 		return untrusted(err)
 	}
+	const signs = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
+	if usage := chain[0].KeyUsage; usage != 0 && usage&signs == 0 {
+		return untrusted(errors.New("the signer's certificate is not for signatures (its key usage says so)"))
+	}
 	if v.expect.Peer != nil {
 		if err := v.expect.Peer(id); err != nil {
 			return &Error{Class: ClassIdentity, Msg: fmt.Sprintf("the signer is %s, which is not the one expected", id.DN), Err: err}

@@ -2,6 +2,7 @@ package wssec_test
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"regexp"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/internal/gridtest"
 	"gsigw/soap"
 	"gsigw/trust"
 	. "gsigw/wssec"
@@ -125,6 +127,23 @@ func TestVerify_RefusesStrangers(t *testing.T) {
 	wantClass(t, err, ClassUntrusted)
 	_, err = verifyBytes(g.verifier, []byte(doc), Expect{Require: []soap.Name{{Space: "urn:x", Local: "Consent"}}})
 	wantClass(t, err, ClassUnsignedPart)
+}
+
+func TestVerify_RefusesASignerWhoseCertificateIsNotForSignatures(t *testing.T) {
+	g := newGrid(t)
+	for usage, want := range map[x509.KeyUsage]Class{
+		x509.KeyUsageKeyEncipherment: ClassUntrusted, x509.KeyUsageContentCommitment: "", x509.KeyUsageDigitalSignature: "", 0: "",
+	} {
+		c := gridtest.Must(g.CA.Issue(gridtest.Request{
+			Name: gridtest.UserName, Change: func(t *x509.Certificate) { t.KeyUsage = usage },
+		}))
+		_, err := verifyBytes(g.verifier, []byte(secure(t, &GSIMessage{}, plainRequest, c)), Expect{})
+		if want != "" {
+			wantClass(t, err, want)
+		} else if err != nil {
+			t.Errorf("key usage %b: %v", usage, err)
+		}
+	}
 }
 
 func TestVerify_RefusesReplay(t *testing.T) {
