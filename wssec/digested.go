@@ -26,7 +26,7 @@ func (v *verification) openDigested() error {
 	if err != nil {
 		return err
 	}
-	if err := e.take(data); err != nil {
+	if err := v.take(data); err != nil {
 		return err
 	}
 	m, at, ok := v.open(signed, data)
@@ -37,8 +37,8 @@ func (v *verification) openDigested() error {
 }
 
 // take gives the EncryptedData elements that were digested their keys. All that the references name must be among them.
-func (e *encryption) take(data []*encryptedData) error {
-	for _, want := range e.later {
+func (v *verification) take(data []*encryptedData) error {
+	for _, want := range v.encrypted.later {
 		i := slices.IndexFunc(data, func(d *encryptedData) bool { return d.ID == want.ID })
 		if i < 0 {
 			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the EncryptedData #%.80s is not signed", want.ID)}
@@ -46,7 +46,10 @@ func (e *encryption) take(data []*encryptedData) error {
 		if err := checkSameScope(want, data[i]); err != nil {
 			return err
 		}
-		data[i].key = want.key
+		data[i].key, data[i].bare = want.key, want.Cipher.CBC() && !v.isSigned(want.key)
+		if data[i].bare && len(want.Value) < (1+leastBlocks)*want.Cipher.BlockSize() {
+			return &Error{Class: ClassDecrypt, Msg: fmt.Sprintf("the EncryptedData #%.80s has fewer than %d blocks of %s, and its EncryptedKey is not signed: whoever carried the message could have put another key there; the sender can sign the key, use a cipher with GCM, or sign first", want.ID, leastBlocks, want.Cipher)}
+		}
 	}
 	for _, d := range data {
 		if d.key == nil {
@@ -54,6 +57,15 @@ func (e *encryption) take(data []*encryptedData) error {
 		}
 	}
 	return nil
+}
+
+// leastBlocks is how much a key that is not signed must open. Each of its bytes must fit: with less, and with text that
+// may be anything, somebody would find a key for his own content by trying (CBC opens under every key).
+const leastBlocks = 3
+
+// isSigned reports whether the signature covers an encrypted key.
+func (v *verification) isSigned(k *encryptedKey) bool {
+	return v.signed[&v.security.Children[k.at].Element] != nil
 }
 
 // digestedMessage is an envelope around the octets that were digested. What the elements around them declare, which

@@ -144,7 +144,7 @@ func hideText(t *testing.T, g *grid, doc, clear, typ, plain string) (hidden, key
 	data := string(xmlenc.AppendData(nil, "deep", typ, xmlenc.AES256GCM, value))
 	data = strings.Replace(data, "<xenc:EncryptedData ", `<xenc:EncryptedData xmlns:own="urn:own" `, 1)
 	return doc[:at] + data + doc[at+len(clear):],
-		string(xmlenc.AppendKey(nil, xmlenc.RSAOAEP, "<ds:KeyName>x</ds:KeyName>", wrapped, []string{"deep"}))
+		string(xmlenc.AppendKey(nil, "", xmlenc.RSAOAEP, "<ds:KeyName>x</ds:KeyName>", wrapped, []string{"deep"}))
 }
 
 // behindSignature puts an encrypted key where it opens what was encrypted first.

@@ -16,6 +16,7 @@ import (
 	"gsigw/gsi"
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
+	"gsigw/wssec/c14n"
 	"gsigw/wssec/xmlenc"
 )
 
@@ -77,25 +78,36 @@ func (e *Encryption) start(m *soap.Message) (*hiding, error) {
 	return &hiding{Encryption: e, m: m, key: e.Cipher.NewKey()}, nil
 }
 
+// ownKey is an EncryptedKey of ours, in canonical form, and the token that it refers to, where there is one.
+type ownKey struct {
+	id             string // empty in the form of GT4
+	token, element []byte
+}
+
+func (k *ownKey) bytes() []byte { return slices.Concat(k.token, k.element) }
+
 // beforeSigning gives the message with its content hidden, and what goes into the security header behind the signature:
 // the encrypted key. Header blocks in drop are left alone.
-func (e *Encryption) beforeSigning(m *soap.Message, drop []soap.Name, gt4 bool) (hidden *soap.Message, key []byte, err error) {
+func (e *Encryption) beforeSigning(m *soap.Message, drop []soap.Name, gt4 bool) (hidden *soap.Message, key ownKey, err error) {
 	h, err := e.start(m)
 	if err != nil {
-		return nil, nil, err
+		return nil, key, err
 	}
 	h.gt4 = gt4
 	if err := h.content(drop); err != nil {
-		return nil, nil, err
+		return nil, key, err
 	}
 	edit, err := m.Edit(h.changes...)
 	if err != nil {
-		return nil, nil, err
+		return nil, key, err
 	}
 	if hidden, err = readEdited(m, edit); err != nil {
-		return nil, nil, err
+		return nil, key, err
 	}
-	key, err = h.encryptedKey()
+	if !gt4 {
+		key.id = newID(m, "EncKeyId-")
+	}
+	err = h.encryptedKey(&key)
 	return hidden, key, err
 }
 
@@ -126,11 +138,11 @@ func (e *Encryption) afterSigning(signed xmlscan.Source, l soap.Limits) (*soap.E
 			return nil, err
 		}
 	}
-	key, err := h.encryptedKey()
-	if err != nil {
+	var key ownKey
+	if err := h.encryptedKey(&key); err != nil {
 		return nil, err
 	}
-	return m.Edit(append(h.changes, soap.Insert(security.TagEnd, key))...)
+	return m.Edit(append(h.changes, soap.Insert(security.TagEnd, key.bytes()))...)
 }
 
 // content hides the content of Body or the elements in it, and the header blocks that are named.
@@ -254,18 +266,24 @@ func (h *hiding) encryptedHeader(b *soap.Block, data []byte) []byte {
 	return fmt.Appendf(nil, `<wsse11:EncryptedHeader xmlns:wsse11="%s"%s>%s</wsse11:EncryptedHeader>`, wsse11, attrs.Bytes(), data)
 }
 
-// encryptedKey writes the EncryptedKey, behind the token that it refers to where there is one.
-func (h *hiding) encryptedKey() ([]byte, error) {
+// encryptedKey writes the EncryptedKey.
+func (h *hiding) encryptedKey(k *ownKey) error {
 	wrapped, err := h.KeyTransport.Wrap(h.To.PublicKey.(*rsa.PublicKey), h.key)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	token, reference, err := h.recipient()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	keyInfo := fmt.Sprintf(`<wsse:SecurityTokenReference xmlns:wsse="%s">%s</wsse:SecurityTokenReference>`, soap.WSSE, reference)
-	return xmlenc.AppendKey(token, h.KeyTransport, keyInfo, wrapped, h.ids), nil
+	element := xmlenc.AppendKey(nil, k.id, h.KeyTransport, keyInfo, wrapped, h.ids)
+	var canonical bytes.Buffer
+	if err := c14n.Write(&canonical, scanOwn(element, nil), c14n.Method{Exclusive: true}); err != nil {
+		return err
+	}
+	k.token, k.element = token, canonical.Bytes()
+	return nil
 }
 
 // recipient writes what names the certificate.

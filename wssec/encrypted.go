@@ -28,7 +28,8 @@ type encryptedData struct {
 	whole xmlscan.Span   // what gives way to the plaintext: the EncryptedData, or the EncryptedHeader around it
 	scope *xmlscan.Scope // what the plaintext inherits
 	key   *encryptedKey
-	at    int // of the reference to it, among the children of the security header
+	bare  bool // nothing vouches for the key: what it opens may be what whoever carried the message wishes
+	at    int  // of the reference to it, among the children of the security header
 }
 
 // finder looks through a message for what is encrypted.

@@ -57,18 +57,18 @@ func standIn(d *encryptedData) []byte { return bytes.Repeat([]byte(" "), len(d.V
 // in which nothing is encrypted again. All of it is looked at whatever it holds.
 func fits(text []byte, d *encryptedData, l xmlscan.Limits) bool {
 	doc := slices.Concat([]byte("<x>"), text, []byte("</x>"))
-	end, ok := scanPlain(doc, d.scope, d.Type == xmlenc.TypeElement, l)
+	end, ok := scanPlain(doc, d, l)
 	if !ok {
 		rest := slices.Concat([]byte("<x>"), bytes.Repeat([]byte(" "), len(doc)-int(end)), []byte("</x>"))
-		scanPlain(rest, d.scope, false, l)
+		scanPlain(rest, d, l)
 	}
 	return ok
 }
 
 // scanPlain looks at a plaintext in an element around it; it gives how far it came.
-func scanPlain(doc []byte, scope *xmlscan.Scope, isElement bool, l xmlscan.Limits) (end int64, ok bool) {
-	size := int64(len(doc))
-	s := xmlscan.NewElement(xmlscan.Memory(doc), xmlscan.Span{End: size}, scope, l)
+func scanPlain(doc []byte, d *encryptedData, l xmlscan.Limits) (end int64, ok bool) {
+	size, isElement := int64(len(doc)), d.Type == xmlenc.TypeElement
+	s := xmlscan.NewElement(xmlscan.Memory(doc), xmlscan.Span{End: size}, d.scope, l)
 	for elements := 0; ; {
 		kind, err := s.Next()
 		if err != nil {
@@ -86,10 +86,11 @@ func scanPlain(doc []byte, scope *xmlscan.Scope, isElement bool, l xmlscan.Limit
 			}
 		case xmlscan.EndElement:
 			if s.Depth() == 0 {
-				return end, end == size && (!isElement || elements == 1)
+				return end, end == size && (!isElement || elements == 1) && (!d.bare || elements > 0)
 			}
 		case xmlscan.Text, xmlscan.CData, xmlscan.Comment:
-			if top && isElement {
+			isSpace := kind == xmlscan.Text && len(bytes.Trim(s.Data, " \t\r\n")) == 0
+			if top && (isElement || d.bare && !isSpace) {
 				return end, false
 			}
 		default: // a processing instruction, which SOAP forbids

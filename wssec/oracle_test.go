@@ -230,7 +230,7 @@ func TestVerify_TellsNothingOfUnsignedCiphertext(t *testing.T) {
 			t.Fatal(err)
 		}
 		return string(xmlenc.AppendData(nil, "stolen", xmlenc.TypeElement, xmlenc.AES128CBC, value)),
-			string(xmlenc.AppendKey(nil, xmlenc.RSA15, "<ds:KeyName>x</ds:KeyName>", wrapped, []string{"stolen"}))
+			string(xmlenc.AppendKey(nil, "", xmlenc.RSA15, "<ds:KeyName>x</ds:KeyName>", wrapped, []string{"stolen"}))
 	}
 	o := g.oracle()
 	o.Decrypt.Certificates = nil
@@ -311,7 +311,7 @@ func TestVerify_RefusesASignatureOverTheStandIn(t *testing.T) {
 	}
 	garbage := bytes.Repeat([]byte{1}, size)
 	doc = strings.Replace(doc, strings.Repeat(" ", size), string(xmlenc.AppendData(nil, "d", xmlenc.TypeContent, xmlenc.AES128CBC, garbage)), 1)
-	doc = inSecurityHeader(doc, string(xmlenc.AppendKey(nil, xmlenc.RSA15, "<ds:KeyName>x</ds:KeyName>", wrapped, []string{"d"})))
+	doc = inSecurityHeader(doc, string(xmlenc.AppendKey(nil, "", xmlenc.RSA15, "<ds:KeyName>x</ds:KeyName>", wrapped, []string{"d"})))
 	o := g.oracle()
 	o.Decrypt.Certificates = nil
 	if got := o.ask(t, doc); got.class != ClassDecrypt || got.operations != 1 {

@@ -44,7 +44,7 @@ func (p *GSIMessage) Secure(_ context.Context, m *soap.Message, c *gsi.Credentia
 	if err := refuse(m, c, now, p.Unanswered); err != nil {
 		return nil, nil, err
 	}
-	hidden, encrypted, verifier := m, []byte(nil), p.Verifier
+	hidden, encrypted, verifier := m, ownKey{}, p.Verifier
 	if p.Privacy != nil {
 		var err error
 		if hidden, encrypted, err = p.Privacy.beforeSigning(m, p.DropHeaders, true); err != nil {
@@ -55,7 +55,7 @@ func (p *GSIMessage) Secure(_ context.Context, m *soap.Message, c *gsi.Credentia
 		}
 	}
 	s := &signing{m: hidden, key: c.Key, digest: p.Digest, drop: p.DropHeaders}
-	edit, err := p.sign(s, c, now, encrypted)
+	edit, err := p.sign(s, c, now, encrypted.bytes())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -71,9 +71,9 @@ func (p *X509Message) Secure(_ context.Context, m *soap.Message, c *gsi.Credenti
 
 // protect signs, and encrypts before or after; value is that of the signature.
 func (p *X509Message) protect(m *soap.Message, c *gsi.Credential, now time.Time) (edit *soap.Edit, value []byte, err error) {
-	var encryptedKey []byte
+	var key ownKey
 	if p.Privacy != nil && p.EncryptFirst {
-		if m, encryptedKey, err = p.Privacy.beforeSigning(m, p.DropHeaders, false); err != nil {
+		if m, key, err = p.Privacy.beforeSigning(m, p.DropHeaders, false); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -85,7 +85,7 @@ func (p *X509Message) protect(m *soap.Message, c *gsi.Credential, now time.Time)
 		}
 		s.within = declare(outer, securityBindings(m.Version)...)
 	}
-	if edit, err = p.sign(s, c, now, encryptedKey); err != nil {
+	if edit, err = p.sign(s, c, now, key); err != nil {
 		return nil, nil, err
 	}
 	if p.Privacy != nil && !p.EncryptFirst {
@@ -94,7 +94,7 @@ func (p *X509Message) protect(m *soap.Message, c *gsi.Credential, now time.Time)
 	return edit, s.value, err
 }
 
-func (p *X509Message) sign(s *signing, c *gsi.Credential, now time.Time, encryptedKey []byte) (*soap.Edit, error) {
+func (p *X509Message) sign(s *signing, c *gsi.Credential, now time.Time, key ownKey) (*soap.Edit, error) {
 	token, reference, err := p.reference(s, c)
 	if err != nil {
 		return nil, err
@@ -108,6 +108,11 @@ func (p *X509Message) sign(s *signing, c *gsi.Credential, now time.Time, encrypt
 			return nil, err
 		}
 	}
+	if key.id != "" { // whoever carries the message must not put another in its place
+		if err := s.own(key.id, key.element); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.parts(); err != nil {
 		return nil, err
 	}
@@ -116,7 +121,7 @@ func (p *X509Message) sign(s *signing, c *gsi.Credential, now time.Time, encrypt
 		return nil, err
 	}
 	// Who reads the header from its start undoes what was done last first.
-	header := securityHeader(s.m.Version, timestamp, token.element, signature, encryptedKey)
+	header := securityHeader(s.m.Version, timestamp, token.element, signature, key.bytes())
 	return s.m.Edit(append(s.changes, s.m.PutHeaders(header))...)
 }
 

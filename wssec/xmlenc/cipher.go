@@ -143,11 +143,15 @@ func (c Cipher) Fits(size int) bool {
 	if !c.CBC() {
 		return size >= nonceSize+tagSize
 	}
-	block := aes.BlockSize
+	return size >= 2*c.BlockSize() && size%c.BlockSize() == 0
+}
+
+// BlockSize is the number of bytes of a block, and of the IV of CBC.
+func (c Cipher) BlockSize() int {
 	if c == TripleDESCBC {
-		block = des.BlockSize
+		return des.BlockSize
 	}
-	return size >= 2*block && size%block == 0
+	return aes.BlockSize
 }
 
 // Decrypt opens a CipherValue, which it may overwrite. Whether it opened is all that it says; what comes with ok false

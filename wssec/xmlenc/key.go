@@ -160,10 +160,13 @@ func (m *KeyMethod) parameter(n *soap.Node, oaep11 bool) error {
 }
 
 // AppendKey writes an EncryptedKey that declares its own namespaces. keyInfo is the content of its KeyInfo; the
-// references are ids.
-func AppendKey(dst []byte, k KeyTransport, keyInfo string, value []byte, references []string) []byte {
-	dst = fmt.Appendf(dst, `<xenc:EncryptedKey xmlns:xenc="%s"><xenc:EncryptionMethod Algorithm="%s">%s</xenc:EncryptionMethod>`+
-		`<ds:KeyInfo xmlns:ds="%s">%s</ds:KeyInfo><xenc:CipherData><xenc:CipherValue>`, Space, k.URI(), k.parameters(), dsig, keyInfo)
+// references are ids, and so is its own, which may be empty. Ids must need no escapes.
+func AppendKey(dst []byte, id string, k KeyTransport, keyInfo string, value []byte, references []string) []byte {
+	if id != "" {
+		id = ` Id="` + id + `"`
+	}
+	dst = fmt.Appendf(dst, `<xenc:EncryptedKey xmlns:xenc="%s"%s><xenc:EncryptionMethod Algorithm="%s">%s</xenc:EncryptionMethod>`+
+		`<ds:KeyInfo xmlns:ds="%s">%s</ds:KeyInfo><xenc:CipherData><xenc:CipherValue>`, Space, id, k.URI(), k.parameters(), dsig, keyInfo)
 	dst = base64.StdEncoding.AppendEncode(dst, value)
 	dst = append(dst, "</xenc:CipherValue></xenc:CipherData><xenc:ReferenceList>"...)
 	for _, id := range references {

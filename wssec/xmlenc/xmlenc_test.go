@@ -185,7 +185,7 @@ func TestKey_RoundTrips(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := read(t, string(AppendKey(nil, k, `<ds:KeyName>x</ds:KeyName>`, wrapped, []string{"a", "b"})))
+		got, err := read(t, string(AppendKey(nil, "", k, `<ds:KeyName>x</ds:KeyName>`, wrapped, []string{"a", "b"})))
 		if err != nil {
 			t.Fatal(err)
 		}
