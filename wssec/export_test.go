@@ -3,6 +3,7 @@ package wssec
 import (
 	"crypto"
 	"crypto/rand"
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -27,7 +28,7 @@ func (r *ReplayCache) Stepped(by time.Duration) { r.clock.last = r.clock.last.Ad
 func (r *ReplayFile) AppendBatch(ids ...string) error {
 	var batch []replayRecord
 	for _, id := range ids {
-		batch = append(batch, replayRecord{r.log.hash.of(id), 1 << 31})
+		batch = append(batch, replayRecord{r.log.hash.of(id), 1<<31 - 300, 1 << 31})
 	}
 	return r.log.append(batch)
 }
@@ -50,3 +51,35 @@ func (r *ReplayFile) Unwritable(t testing.TB) {
 	r.log.file.Close()
 	r.log.file = f
 }
+
+// Disk puts a disk that fails under the memory; nil is one that does not.
+func (r *ReplayFile) Disk(writeAt func(*os.File, []byte, int64) (int, error), sync func(*os.File) error) {
+	r.log.disk = replayDisk{(*os.File).WriteAt, (*os.File).Sync}
+	if writeAt != nil {
+		r.log.disk.writeAt = writeAt
+	}
+	if sync != nil {
+		r.log.disk.sync = sync
+	}
+}
+
+// Waiting is how many ids wait for a write.
+func (r *ReplayFile) Waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.waiting.Len()
+}
+
+// MakeReplay makes a memory and gives what of it was written through, in this order.
+func MakeReplay(dir string) (synced []string, err error) {
+	l := replayLog{disk: replayDisk{(*os.File).WriteAt, func(f *os.File) error {
+		synced = append(synced, f.Name())
+		return nil
+	}}}
+	if err = l.open(dir); err == nil {
+		_, _, err = l.read()
+	}
+	return synced, errors.Join(err, l.close())
+}
+
+var Private = private

@@ -1,9 +1,12 @@
 package wssec
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,16 +22,28 @@ import (
 // file's own. It holds twice the entries at most; then it is written anew with those that must still be held. What a
 // crash left half written at its end is repaired. A file that is damaged elsewhere is refused, and every message with it.
 //
-// It forgets by the rule of ReplayCache, and only where there is no other room.
+// It forgets only where there is no other room: what this process took by the rule of ReplayCache, and what it read,
+// because another process took it or an earlier one, by the time of day alone. For how long that was held nobody knows;
+// a young process that waited for it would never forget. The seconds of what is forgotten stay in the file, and their
+// messages are refused by whoever opens it. So a process that starts while the clock is wrong may forget what can still
+// come, but it comes in vain: when the clock is right again, the messages of just those seconds are refused, new ones too.
+// This rests on until: processes that share a memory must give one message the same, and so have the same skew.
+//
+// Where the disk is full, what cannot be written is refused, and goes on being refused by the process that tried; with
+// room again, the next is taken. After a write that the disk did not confirm all is refused until it is opened again.
+//
+// A file that is put back while a process runs is noticed, for each that is written anew has a higher generation. One that
+// is put back before is not.
 type ReplayFile struct {
 	// KeepAll forgets nothing, and refuses when the file is full: for a clock that shows another time than the present,
 	// at which what is over may not be over. Set it before the first Seen.
 	KeepAll bool
 
 	dir     string
+	hash    idHasher
 	lead    chan struct{} // whoever puts something in commits for all that wait
 	mu      sync.Mutex
-	waiting []*sighting
+	waiting list.List // of *sighting
 
 	// For the leader alone.
 	clock replayClock
@@ -38,7 +53,7 @@ type ReplayFile struct {
 
 // sighting is an id that waits for its answer.
 type sighting struct {
-	id     string
+	key    hashedID
 	until  time.Time
 	answer chan error
 }
@@ -47,17 +62,19 @@ type sighting struct {
 // be nil for time.Now. It fails where others than the owner have access, and where the file is damaged.
 func OpenReplayFile(dir string, entries int, now func() time.Time) (*ReplayFile, error) {
 	r := &ReplayFile{dir: dir, lead: make(chan struct{}, 1), clock: replayClock{now: now}, ids: lazyReplayTable(entries)}
+	r.log.disk = replayDisk{(*os.File).WriteAt, (*os.File).Sync}
 	if err := r.log.open(dir); err != nil {
 		return nil, r.wrap(err)
 	}
 	unlock, err := r.lock(context.Background())
 	if err == nil {
-		err = r.wrap(r.catchUp(r.clock.read()))
+		err = r.wrap(r.catchUp())
 		unlock()
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	r.hash = r.log.hash
 	return r, nil
 }
 
@@ -71,12 +88,10 @@ func lazyReplayTable(entries int) replayTable {
 // Close gives the files up. No Seen may be under way.
 func (r *ReplayFile) Close() error { return r.log.close() }
 
-// Seen implements Replay. Where ctx ends early, the id counts as seen or does not.
+// Seen implements Replay. Where ctx ends early, the id counts as seen if it was being written, and is dropped if not.
 func (r *ReplayFile) Seen(ctx context.Context, id string, until time.Time) error {
-	s := &sighting{id, until, make(chan error, 1)}
-	r.mu.Lock()
-	r.waiting = append(r.waiting, s)
-	r.mu.Unlock()
+	s := &sighting{r.hash.of(id), until, make(chan error, 1)}
+	defer r.leave(r.enter(s))
 	for {
 		select {
 		case err := <-s.answer:
@@ -90,6 +105,30 @@ func (r *ReplayFile) Seen(ctx context.Context, id string, until time.Time) error
 	}
 }
 
+// enter lets a sighting wait for the next write.
+func (r *ReplayFile) enter(s *sighting) *list.Element {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.waiting.PushBack(s)
+}
+
+// leave drops a sighting, unless it is in a write.
+func (r *ReplayFile) leave(s *list.Element) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.waiting.Remove(s)
+}
+
+// batch gives those that waited longest, as many as one write takes.
+func (r *ReplayFile) batch() (batch []*sighting) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(batch) < replayBatch && r.waiting.Len() > 0 {
+		batch = append(batch, r.waiting.Remove(r.waiting.Front()).(*sighting))
+	}
+	return batch
+}
+
 // commit answers those that wait, as many as one write takes. Where its own ctx ends while another process has the file,
 // it leaves them to the next.
 func (r *ReplayFile) commit(ctx context.Context) {
@@ -97,10 +136,7 @@ func (r *ReplayFile) commit(ctx context.Context) {
 	if err != nil && ctx.Err() != nil {
 		return
 	}
-	r.mu.Lock()
-	batch := r.waiting[:min(len(r.waiting), replayBatch)]
-	r.waiting = r.waiting[len(batch):]
-	r.mu.Unlock()
+	batch := r.batch()
 	answers := make([]error, len(batch))
 	if err == nil {
 		err = r.wrap(r.decide(batch, answers))
@@ -133,27 +169,24 @@ func (r *ReplayFile) wrap(err error) error {
 }
 
 // catchUp takes in what other processes wrote.
-func (r *ReplayFile) catchUp(now replayTime) error {
+func (r *ReplayFile) catchUp() error {
 	fresh, anew, err := r.log.read()
-	if err != nil {
-		return err
-	}
 	if anew {
 		r.ids = lazyReplayTable(r.ids.entries)
-		r.ids.forgotten = append(r.ids.forgotten, r.log.forgotten...)
+		r.ids.forgotten = slices.Clone(r.log.forgotten)
 	}
 	for _, f := range fresh {
-		if !r.ids.has(f.key) {
-			r.ids.put(f.key, f.until, now)
+		if !r.ids.has(f.key) { // which it has where it could not write it, and then another process did
+			r.ids.add(slot{key: f.key, until: f.until}, f.seen)
 		}
 	}
-	return nil
+	return err
 }
 
 // decide writes down what was not seen before, by this process or another.
 func (r *ReplayFile) decide(batch []*sighting, answers []error) error {
 	now := r.clock.read()
-	if err := r.catchUp(now); err != nil {
+	if err := r.catchUp(); err != nil {
 		return err
 	}
 	if err := r.makeRoom(len(batch), now); err != nil {
@@ -161,9 +194,8 @@ func (r *ReplayFile) decide(batch []*sighting, answers []error) error {
 	}
 	var fresh []replayRecord
 	for i, s := range batch {
-		key := r.log.hash.of(s.id)
-		if answers[i] = r.remember(key, s.until, now); answers[i] == nil {
-			fresh = append(fresh, replayRecord{key, wholeSecond(s.until)})
+		if answers[i] = r.remember(s.key, s.until, now); answers[i] == nil {
+			fresh = append(fresh, replayRecord{s.key, now.wall, wholeSecond(s.until)})
 		}
 	}
 	return r.log.append(fresh)
@@ -194,7 +226,7 @@ func (r *ReplayFile) makeRoom(n int, now replayTime) error {
 	}
 	records := make([]replayRecord, 0, r.ids.count)
 	for s := range r.ids.all {
-		records = append(records, replayRecord{s.key, s.until})
+		records = append(records, replayRecord{s.key, s.until - min(r.ids.longest, s.until), s.until})
 	}
 	return r.log.rewrite(records, r.ids.forgotten)
 }

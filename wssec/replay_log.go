@@ -19,26 +19,34 @@ import (
 // replayLog is the file of a ReplayFile: a header, then records in the order in which they came. They are written in
 // batches, and a batch is on the disk before the next is begun, so that only the last can be found torn.
 type replayLog struct {
-	dir       *os.File // its lock is the lock of everything in it: a file for that could be deleted
-	file      *os.File
-	hash      idHasher
-	forgotten spans // of the header
-	records   int
-	broken    error // what cannot be put right without opening it again
+	dir        *os.File // its lock is the lock of everything in it: a file for that could be deleted
+	file       *os.File
+	hash       idHasher
+	generation uint64 // of the header
+	forgotten  spans  // of the header
+	records    int
+	broken     error // what cannot be put right without opening it again
+	disk       replayDisk
 }
 
-// replayRecord is 32 bytes: key, until (big-endian seconds, 8 bytes), its place in the batch (4), a checksum (4) over
-// all that and its place in the file.
+// replayDisk is what of a disk can fail: it is full, or goes away.
+type replayDisk struct {
+	writeAt func(f *os.File, b []byte, at int64) (int, error)
+	sync    func(f *os.File) error
+}
+
+// replayRecord is 32 bytes: key, seen and until (big-endian seconds, 4 bytes each), its place in the batch (4), a
+// checksum (4) over all that and its place in the file.
 type replayRecord struct {
-	key   hashedID
-	until uint32
+	key         hashedID
+	seen, until uint32
 }
 
 const (
 	replayName   = "replay"
 	replayMagic  = "gsigwRM1"
 	recordSize   = 32
-	replayHeader = 1024 // magic (8), secret (32), number of spans (4), spans (8 each), zeros, checksum (4)
+	replayHeader = 1024 // magic (8), secret (32), spans (4 and 8 each), zeros, generation (8), checksum (4)
 	replayBatch  = 128  // records in one write
 )
 
@@ -50,7 +58,7 @@ var errDamaged = errors.New("the file replay is damaged: every message is refuse
 // open opens the directory, and makes it if it is missing. One that others may enter is refused, unless it is empty.
 func (l *replayLog) open(dir string) (err error) {
 	dir = filepath.Clean(dir)
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := l.mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	l.dir, err = os.OpenFile(dir, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_DIRECTORY, 0)
@@ -60,11 +68,24 @@ func (l *replayLog) open(dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(l.claim(), private(l.dir, 0o700)); err != nil {
+	if err := errors.Join(l.claim(), private(l.dir, 0o700, os.Geteuid())); err != nil {
 		l.dir.Close()
 		return err
 	}
 	return nil
+}
+
+// mkdir makes a directory that a power cut does not take away.
+func (l *replayLog) mkdir(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(dir))
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return l.disk.sync(parent)
 }
 
 // claim closes a directory to others in which there is nothing yet.
@@ -75,8 +96,8 @@ func (l *replayLog) claim() error {
 	return l.dir.Chmod(0o700)
 }
 
-// private refuses what others may read or write, or own.
-func private(f *os.File, mode fs.FileMode) error {
+// private refuses what others than a uid may read or write, or own.
+func private(f *os.File, mode fs.FileMode, uid int) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
@@ -85,8 +106,8 @@ func private(f *os.File, mode fs.FileMode) error {
 	switch {
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("others have access to %s, with mode %04o: chmod it to %04o", f.Name(), info.Mode().Perm(), mode)
-	case int(owner) != os.Geteuid():
-		return fmt.Errorf("%s belongs to uid %d, and this is uid %d", f.Name(), owner, os.Geteuid())
+	case int(owner) != uid:
+		return fmt.Errorf("%s belongs to uid %d, and this is uid %d", f.Name(), owner, uid)
 	}
 	return nil
 }
@@ -125,38 +146,42 @@ func (l *replayLog) lock(ctx context.Context) (unlock func(), err error) {
 
 func (l *replayLog) path() string { return filepath.Join(l.dir.Name(), replayName) }
 
-// read gives the records that are new to us, after a repair where it is needed; anew says that those are all there are.
+// read gives the records that are new to us, after a repair where it is needed; anew says that there are no others. It
+// gives each once: those beside an error too are to be taken in.
 func (l *replayLog) read() (fresh []replayRecord, anew bool, err error) {
 	if anew, err = l.reopen(); err != nil {
 		return nil, false, err
 	}
-	info, err := l.file.Stat()
+	raw, err := l.unread()
 	if err != nil {
-		return nil, false, err
-	}
-	more := info.Size() - l.end()
-	if more == 0 {
-		return nil, anew, nil
-	}
-	if more < 0 {
-		return nil, false, l.fail(errDamaged)
-	}
-	raw := make([]byte, more)
-	if _, err := l.file.ReadAt(raw, l.end()); err != nil {
-		return nil, false, err
+		return nil, anew, err
 	}
 	good, torn, err := l.parse(raw)
 	if err != nil {
-		return nil, false, l.fail(err)
+		return nil, anew, l.fail(err)
 	}
 	l.records += len(good)
 	if len(good)*recordSize == len(raw) {
 		return good, anew, nil
 	}
 	if err := l.file.Truncate(l.end()); err != nil {
-		return nil, false, err
+		return good, anew, err
 	}
 	return append(good, torn...), anew, l.append(torn)
+}
+
+// unread gives what stands behind the records that were read.
+func (l *replayLog) unread() ([]byte, error) {
+	info, err := l.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() < l.end() {
+		return nil, l.fail(errDamaged)
+	}
+	raw := make([]byte, info.Size()-l.end())
+	_, err = l.file.ReadAt(raw, l.end())
+	return raw, err
 }
 
 // end is where the next record goes.
@@ -196,9 +221,9 @@ func (l *replayLog) reopen() (anew bool, err error) {
 	return true, nil
 }
 
-// take goes on with a file: one of the same secret, where there was one before.
+// take goes on with a file: one that was made of the one before it, where there was one.
 func (l *replayLog) take(f *os.File) error {
-	if err := private(f, 0o600); err != nil {
+	if err := private(f, 0o600, os.Geteuid()); err != nil {
 		return err
 	}
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
@@ -208,17 +233,20 @@ func (l *replayLog) take(f *os.File) error {
 	if _, err := io.ReadFull(io.NewSectionReader(f, 0, replayHeader), header); err != nil {
 		return errors.Join(errDamaged, err)
 	}
-	hash, forgotten, ok := parseReplayHeader(header)
-	if !ok {
+	hash, generation, forgotten, ok := parseReplayHeader(header)
+	switch {
+	case !ok:
 		return errDamaged
-	}
-	if l.file != nil {
-		if hash != l.hash {
-			return l.fail(errors.New("another file was put where the one in use was"))
-		}
+	case l.file == nil:
+		l.hash = hash
+	case hash != l.hash:
+		return l.fail(errors.New("another file was put where the one in use was"))
+	case generation <= l.generation:
+		return l.fail(errors.New("an older copy of the file was put where the one in use was"))
+	default:
 		l.file.Close()
 	}
-	l.file, l.hash, l.forgotten, l.records = f, hash, forgotten, 0
+	l.file, l.generation, l.forgotten, l.records = f, generation, forgotten, 0
 	return nil
 }
 
@@ -228,7 +256,7 @@ func (l *replayLog) create() error {
 	return l.rewrite(nil, nil)
 }
 
-// rewrite puts a file of these records in the place of the one that is.
+// rewrite puts a file of these records, of the next generation, in the place of the one that is.
 func (l *replayLog) rewrite(records []replayRecord, forgotten spans) error {
 	temp := l.path() + ".new"
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -238,23 +266,23 @@ func (l *replayLog) rewrite(records []replayRecord, forgotten spans) error {
 	if err != nil {
 		return err
 	}
-	b := bytes.NewBuffer(replayHeaderOf(l.hash, forgotten))
+	b := replayHeaderOf(l.hash, l.generation+1, forgotten)
 	for i, r := range records {
-		b.Write(r.marshal(i, 0))
+		b = append(b, r.marshal(i, 0)...)
 	}
-	_, err = b.WriteTo(f)
-	if err = errors.Join(err, f.Sync()); err == nil {
+	_, err = l.disk.writeAt(f, b, 0)
+	if err = errors.Join(err, l.disk.sync(f)); err == nil {
 		err = os.Rename(temp, l.path())
 	}
 	if err != nil {
-		f.Close()
-		return err
+		return errors.Join(err, f.Close(), os.Remove(temp)) // which may be all the room there is
 	}
 	if l.file != nil {
 		l.file.Close()
 	}
 	l.file, l.forgotten, l.records = f, forgotten, len(records)
-	if err := l.dir.Sync(); err != nil {
+	l.generation++
+	if err := l.disk.sync(l.dir); err != nil {
 		return l.fail(err)
 	}
 	return nil
@@ -269,17 +297,22 @@ func (l *replayLog) append(batch []replayRecord) error {
 	for i, r := range batch {
 		b = append(b, r.marshal(l.records+i, i)...)
 	}
-	if _, err := l.file.WriteAt(b, l.end()); err != nil {
-		if undo := l.file.Truncate(l.end()); undo != nil {
-			return l.fail(errors.Join(err, undo))
-		}
-		return err
+	if _, err := l.disk.writeAt(l.file, b, l.end()); err != nil {
+		return l.undo(err)
 	}
-	if err := l.file.Sync(); err != nil {
-		return l.fail(err) // nobody knows what is on the disk, and a second Sync would not say
+	if err := l.disk.sync(l.file); err != nil {
+		return l.fail(l.undo(err)) // nobody knows what is on the disk, and a second sync would not say
 	}
 	l.records += len(batch)
 	return nil
+}
+
+// undo takes back a batch that could not be written, so that the next one takes its place.
+func (l *replayLog) undo(err error) error {
+	if undone := l.file.Truncate(l.end()); undone != nil {
+		return l.fail(errors.Join(err, undone))
+	}
+	return err
 }
 
 // parse reads records up to the first that is missing. What follows it must be of the batch that it is of, the last:
@@ -311,7 +344,7 @@ func isMissing(b []byte) bool {
 func (r replayRecord) marshal(place, batch int) []byte {
 	b := make([]byte, 0, recordSize)
 	b = append(b, r.key[:]...)
-	b = binary.BigEndian.AppendUint64(b, uint64(r.until))
+	b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, r.seen), r.until)
 	b = binary.BigEndian.AppendUint32(b, uint32(batch))
 	return binary.BigEndian.AppendUint32(b, recordSum(b, place))
 }
@@ -324,32 +357,31 @@ func parseReplayRecord(b []byte, place int) (r replayRecord, batch int, ok bool)
 	if len(b) < recordSize {
 		return r, 0, false
 	}
-	until := binary.BigEndian.Uint64(b[16:])
-	if binary.BigEndian.Uint32(b[28:]) != recordSum(b[:28], place) || until == 0 || until>>32 != 0 {
-		return r, 0, false
-	}
-	return replayRecord{hashedID(b[:16]), uint32(until)}, int(binary.BigEndian.Uint32(b[24:])), true
+	r = replayRecord{hashedID(b[:16]), binary.BigEndian.Uint32(b[16:]), binary.BigEndian.Uint32(b[20:])}
+	ok = binary.BigEndian.Uint32(b[28:]) == recordSum(b[:28], place) && r.until != 0
+	return r, int(binary.BigEndian.Uint32(b[24:])), ok
 }
 
-func replayHeaderOf(hash idHasher, forgotten spans) []byte {
+func replayHeaderOf(hash idHasher, generation uint64, forgotten spans) []byte {
 	b := append([]byte(replayMagic), hash[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(forgotten)))
 	for _, s := range forgotten {
 		b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, s.First), s.Last)
 	}
-	b = append(b, make([]byte, replayHeader-4-len(b))...)
+	b = append(b, make([]byte, replayHeader-12-len(b))...)
+	b = binary.BigEndian.AppendUint64(b, generation)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func parseReplayHeader(b []byte) (hash idHasher, forgotten spans, ok bool) {
+func parseReplayHeader(b []byte) (hash idHasher, generation uint64, forgotten spans, ok bool) {
 	body := b[:replayHeader-4]
 	n := binary.BigEndian.Uint32(b[40:])
 	if string(b[:8]) != replayMagic || binary.BigEndian.Uint32(b[len(body):]) != crc32.Checksum(body, castagnoli) || n > maxSpans {
-		return hash, nil, false
+		return hash, 0, nil, false
 	}
 	for i := range n {
 		at := b[44+8*i:]
 		forgotten = append(forgotten, span{binary.BigEndian.Uint32(at), binary.BigEndian.Uint32(at[4:])})
 	}
-	return idHasher(b[8:40]), forgotten, true
+	return idHasher(b[8:40]), binary.BigEndian.Uint64(b[replayHeader-12:]), forgotten, true
 }

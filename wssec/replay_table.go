@@ -16,7 +16,7 @@ type replayTable struct {
 	sweepAt   int // how many there are before something is forgotten
 	least     int // sweepAt is never less
 	count     int
-	longest   uint32     // the most seconds for which an id had to be held
+	longest   uint32     // the most seconds for which an id had to be held when it was seen
 	swept     replayTime // when something was last forgotten
 	forgotten spans
 	pages     [256]page
@@ -32,7 +32,7 @@ type page struct {
 type slot struct {
 	key   hashedID
 	until uint32 // wall time, in seconds
-	held  uint32 // elapsed time
+	held  uint32 // elapsed time; 0 where wall time alone decides
 }
 
 func newReplayTable(entries int) replayTable {
@@ -54,9 +54,7 @@ func (t *replayTable) remember(key hashedID, until time.Time, now replayTime) er
 	if t.count >= t.entries {
 		return ErrReplayFull
 	}
-	last := wholeSecond(until)
-	t.longest = max(t.longest, last-min(now.wall, last))
-	t.put(key, last, now)
+	t.put(key, wholeSecond(until), now)
 	return nil
 }
 
@@ -67,16 +65,23 @@ func (t *replayTable) wasSeen(key hashedID, until time.Time, now replayTime) boo
 
 func (t *replayTable) has(key hashedID) bool { return t.page(key).has(key) }
 
-// put adds an id that is not there.
+// put adds an id that is not there, and is seen now.
 func (t *replayTable) put(key hashedID, until uint32, now replayTime) {
-	t.page(key).put(slot{key, until, now.steady + 1 + until - min(now.wall, until)})
+	t.add(slot{key, until, now.steady + 2 + until - min(now.wall, until)}, now.wall)
+}
+
+// add adds an id that is not there, and was seen at a time of day.
+func (t *replayTable) add(s slot, seen uint32) {
+	t.longest = max(t.longest, s.until-min(seen, s.until))
+	t.page(s.key).put(s)
 	t.count++
 }
 
 // expired reports whether an id may be forgotten: it was held for as long as it had to be, and its message cannot be
-// taken now, being too old or, after a clock was set back, too new.
+// taken now, being too old or, after a clock was set back, too new. It is too new by twice the longest, for it can be
+// taken as long before the time that it says as after it.
 func (t *replayTable) expired(s *slot, now replayTime) bool {
-	return now.steady > s.held && (s.until < now.wall || s.until-now.wall > t.longest)
+	return now.steady >= s.held && (s.until < now.wall || (s.until-now.wall)/2 > t.longest)
 }
 
 // sweep forgets what may be forgotten. Nothing comes of a second one within the same second.
