@@ -158,19 +158,26 @@ func innerScope(m *soap.Message, e *soap.Element) (*xmlscan.Scope, error) {
 
 // writeDigested writes an element as it was digested, if it was. Where it holds something encrypted, its clear content
 // may not depend on declarations in it that are not written; on those around it, it is judged as the plaintext is.
-func (v *verification) writeDigested(w io.Writer, e *soap.Element) error {
+//
+// One that holds nothing encrypted is as it was signed: where canonical form writes no default namespace there is none in
+// it, whatever is declared around it.
+func (v *verification) writeDigested(w *bytes.Buffer, e *soap.Element) error {
 	p := v.signed[e]
 	if p == nil {
 		return nil
 	}
 	method := p.method
-	if v.holdsEncrypted(e) {
-		method.Unwritten = func(p c14n.Prefix) error {
-			if p.Outer {
-				return nil
-			}
-			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content beside the encrypted data uses the prefix %q, which no signature covers", p.Prefix)}
+	if !v.holdsEncrypted(e) {
+		var b bytes.Buffer
+		err := c14n.Write(&b, v.m.Scan(e), method)
+		w.Write(emptyDefault(b.Bytes()))
+		return err
+	}
+	method.Unwritten = func(p c14n.Prefix) error {
+		if p.Outer {
+			return nil
 		}
+		return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content beside the encrypted data uses the prefix %q, which no signature covers", p.Prefix)}
 	}
 	return c14n.Write(w, v.m.Scan(e), method)
 }
