@@ -25,7 +25,7 @@ the very bytes that a signature's digest is made of.`,
 		Example: `  gsigw c14n < message.xml
   gsigw c14n --exclusive --id Body-1 < message.xml | sha1sum
   gsigw c14n --exclusive --prefixes "soapenv #default" < message.xml`,
-		Args: cobra.NoArgs,
+		Args: onStdin,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if prefixes != "" && !method.Exclusive {
 				return usagef("--prefixes belongs to the exclusive form: add --exclusive")

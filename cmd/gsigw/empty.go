@@ -29,6 +29,9 @@ func refuseEmpty(c *cobra.Command) {
 		if slices.ContainsFunc(args, isBlank) {
 			return errors.New("an argument is empty: give it a value, or leave it out")
 		}
+		if judge == nil {
+			return nil
+		}
 		return judge(c, args)
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -27,13 +28,30 @@ func (in *input) read(c *cobra.Command) (*spool.Spool, error) {
 	if _, ok := errors.AsType[*spool.LimitError](err); ok {
 		return nil, &wssec.Error{Class: wssec.ClassLimit, Msg: fmt.Sprintf("the message is larger than %s: allow more with --max-message", in.max.word)}
 	}
-	if _, ok := errors.AsType[*spool.Error](err); ok {
-		return nil, err
+	if e, ok := errors.AsType[*spool.Error](err); ok {
+		return nil, noPlace(e)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read standard input: %w", err)
 	}
 	return s, nil
+}
+
+// noPlace says who chose the directory in which a large message finds no place.
+func noPlace(err *spool.Error) error {
+	says := "have TMPDIR name"
+	if os.Getenv("TMPDIR") != "" {
+		says = "TMPDIR names it: have it name"
+	}
+	return fmt.Errorf("%w: a large message lies in a file there, and %s a directory that can be written to, on a disk with room", err, says)
+}
+
+// onStdin takes no arguments: a message comes on standard input.
+func onStdin(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("there is no argument %q: the message comes on standard input: write < %s", args[0], args[0])
 }
 
 func (in *input) limits() soap.Limits { return soap.Limits{MessageBytes: in.max.bytes} }

@@ -162,7 +162,7 @@ func (f *myproxyFlags) openTrust() (*trust.Store, error) {
 		return nil, err
 	}
 	f.store, err = openTrustDir(f.command, dir, trust.Options{})
-	return f.store, err
+	return f.store, atTrustFlag("trust", f.trust, err)
 }
 
 // caller is the user's credential: the one that grid tools find or, where that cannot be used, the one that proxies are

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -31,6 +32,31 @@ func placed(src xmlscan.Source, err error) error {
 	line, column := soap.Place(src, e.Offset)
 	return fmt.Errorf("the document %s (line %d, column %d)", e.Msg, line, column)
 }
+
+// caDirectory is what to do about a trust directory that is none.
+const caDirectory = "name the directory with the CA certificates"
+
+// atFlag says which flag named what cannot be used. The remedy is for a file that is not there or cannot be read; what
+// is wrong in a file has words of its own.
+func atFlag(flag string, err error, remedy string) error {
+	if _, ok := errors.AsType[*usageError](err); ok || err == nil {
+		return err
+	}
+	text := packagePrefix.ReplaceAllString(err.Error(), "")
+	if _, ok := errors.AsType[*fs.PathError](err); ok && remedy != "" {
+		text += ": " + remedy
+	}
+	return &flagError{flag, text, err}
+}
+
+// flagError is about what a flag named.
+type flagError struct {
+	flag, text string
+	err        error
+}
+
+func (e *flagError) Error() string { return "--" + e.flag + ": " + e.text }
+func (e *flagError) Unwrap() error { return e.err }
 
 // timeFlag is a point in time as RFC 3339 writes it.
 type timeFlag struct{ time.Time }

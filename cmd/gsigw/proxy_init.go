@@ -155,7 +155,7 @@ func (m *maker) openTrust(c *cobra.Command, certdir, vomsdir string, needed bool
 		return err
 	}
 	if m.trust, err = openTrustDir(c, dir, trust.Options{}); err != nil {
-		return err
+		return atTrustFlag("certdir", certdir, err)
 	}
 	m.vomsdir, err = openVOMSDir(c, vomsdir, voms.Options{Trust: m.trust, AnyTarget: true})
 	return err

@@ -126,7 +126,7 @@ func (f *proxyVerifyFlags) open(c *cobra.Command, o trust.Options) (*trust.Store
 	}
 	store, err := openTrustDir(c, dir, o)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, atTrustFlag("trust", f.trust, err)
 	}
 	vomsdir, err := openVOMSDir(c, f.vomsdir, voms.Options{Trust: store, Hosts: f.hosts})
 	return store, vomsdir, err

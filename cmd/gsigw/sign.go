@@ -33,7 +33,7 @@ The profiles wss-username and saml with --confirmation bearer sign nothing: send
   gsigw sign --profile wss-x509 --credential proxy.pem --encrypt-to hostcert.pem < request.xml
   gsigw sign --profile wss-username --username alice --password-file password < request.xml
   gsigw sign --profile saml --credential proxy.pem --assertion assertion.xml --trust certificates < request.xml`,
-		Args: cobra.NoArgs,
+		Args: onStdin,
 		RunE: func(c *cobra.Command, _ []string) error { return sign(c, f) },
 	}
 	c.Flags().StringVar(&f.credential.path, "credential", "", "proxy file, or certificate and key in one PEM file, mode 0600; or PKCS#12")
@@ -57,7 +57,7 @@ func sign(c *cobra.Command, f *signFlags) error {
 	var cred *gsi.Credential
 	if hasCredential {
 		if cred, err = f.credential.source().Credential(c.Context()); err != nil {
-			return f.credential.explain(err)
+			return atFlag("credential", f.credential.explain(err), "")
 		}
 	}
 	in, err := f.input.read(c)
@@ -69,6 +69,9 @@ func sign(c *cobra.Command, f *signFlags) error {
 	m, err := soap.Read(src, f.input.limits())
 	if err != nil {
 		return placed(src, err)
+	}
+	if err := f.hidesHeaders(m); err != nil {
+		return err
 	}
 	signed, _, err := profile.Secure(c.Context(), m, cred)
 	if err != nil {

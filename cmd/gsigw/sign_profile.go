@@ -114,6 +114,9 @@ func (f *profileFlags) check(hasCredential bool) error {
 			return usagef("--%s goes with --encrypt-to", flag)
 		}
 	}
+	if f.profile.word != gsiMessage && f.digest.word == "sha1" {
+		return usagef("--digest sha1 goes with --profile gsi-message: sign with sha256, sha384 or sha512")
+	}
 	isBearer := f.profile.word == samlProfile && f.confirmation.word == "bearer"
 	switch {
 	case f.profile.word == wssUsername && (f.username == "" || f.passwordFile == ""):
@@ -152,7 +155,8 @@ func (f *profileFlags) make(c *cobra.Command, hasCredential bool) (wssec.Profile
 }
 
 func (f *profileFlags) password(context.Context) ([]byte, error) {
-	return config.ReadPassword(f.passwordFile, false)
+	password, err := config.ReadPassword(f.passwordFile, false)
+	return password, atFlag("password-file", err, "")
 }
 
 func (f *profileFlags) saml(c *cobra.Command, digest wssec.Digest, token wssec.Token, hasCredential bool) (wssec.Profile, error) {
@@ -161,19 +165,48 @@ func (f *profileFlags) saml(c *cobra.Command, digest wssec.Digest, token wssec.T
 		return nil, err
 	}
 	p := &wssec.SAMLToken{
-		Assertion:    func(context.Context) ([]byte, error) { return readBounded(f.assertion) },
+		Assertion:    func(context.Context) ([]byte, error) { return f.readAssertion() },
 		Confirmation: confirmation, Audience: f.audience,
 		Digest: digest, Token: token, Unsigned: !hasCredential, Unanswered: true,
 	}
 	if f.issuer != "" {
 		if p.Issuers, err = readCertificates(f.issuer); err != nil {
-			return nil, err
+			return nil, atFlag("issuer", err, "name the PEM file of the issuer's certificates")
 		}
 	}
 	if f.trust != "" {
 		p.Issuer, err = openTrustDir(c, f.trust, trust.Options{})
 	}
-	return p, err
+	return p, atFlag("trust", err, caDirectory)
+}
+
+func (f *profileFlags) readAssertion() ([]byte, error) {
+	assertion, err := readBounded(f.assertion)
+	return assertion, atFlag("assertion", err, "name the file with the assertion")
+}
+
+// hidesHeaders refuses a message of which a header would go out readable that is to be encrypted: one that is written
+// wrong on the command line, or goes to somebody else than who can decrypt it.
+func (f *profileFlags) hidesHeaders(m *soap.Message) error {
+	wanted, err := parseNames("encrypt-header", f.encryptHeaders)
+	if err != nil {
+		return err
+	}
+	for _, name := range wanted {
+		found := false
+		for _, b := range m.Blocks {
+			if b.Name != name {
+				continue
+			}
+			if found = true; !b.ForUltimate() {
+				return fmt.Errorf("--encrypt-header: the header %s goes to %s, who could not decrypt it: leave it out, or take its actor or role away", name, b.Role)
+			}
+		}
+		if !found {
+			return fmt.Errorf("--encrypt-header: the message has no header %s: write it as it stands there, {namespace}local", name)
+		}
+	}
+	return nil
 }
 
 // encryption is nil where nothing is to be encrypted.
@@ -183,7 +216,7 @@ func (f *profileFlags) encryption() (*wssec.Encryption, error) {
 	}
 	certs, err := readCertificates(f.encryptTo)
 	if err != nil {
-		return nil, err
+		return nil, atFlag("encrypt-to", err, "name the PEM file with the receiver's certificate")
 	}
 	e := &wssec.Encryption{To: certs[0], Signature: !f.readableSignature && f.profile.word == wssX509 && f.order.word == "sign-first"}
 	var cipherErr, transportErr, referenceErr, headerErr, elementErr error

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -37,4 +38,12 @@ func ownTrustDir() string {
 		return ""
 	}
 	return filepath.Join(home, ".globus", "certificates")
+}
+
+// atTrustFlag says where the name of a trust directory is from that cannot be used: from a flag, if that was given.
+func atTrustFlag(flag, given string, err error) error {
+	if given == "" && err != nil {
+		return fmt.Errorf("%w: name another with --%s or X509_CERT_DIR", err, flag)
+	}
+	return atFlag(flag, err, caDirectory)
 }

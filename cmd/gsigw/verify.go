@@ -21,17 +21,21 @@ type verifyFlags struct {
 	certificates            string
 	pass                    passphrases
 	at                      timeFlag
-	role, form              choice
+	role, form, stack       choice
 	require                 []string
 	asJSON                  bool
 	legacy                  legacyFlags
 	input                   input
 }
 
+// gt4Stack is the one kind of service that signs otherwise than the standards say.
+const gt4Stack = "gt4"
+
 func verifyCommand() *cobra.Command {
 	f := &verifyFlags{
-		role: choice{"request", []string{"request", "reply"}},
-		form: choice{"message", []string{"message", "body", "text"}},
+		role:  choice{"request", []string{"request", "reply"}},
+		form:  choice{"message", []string{"message", "body", "text"}},
+		stack: choice{"any", []string{"any", gt4Stack}},
 	}
 	c := &cobra.Command{
 		Use:   "verify --trust DIR < in",
@@ -46,6 +50,10 @@ text is printed as text. A message that is refused gives one line on stderr, rea
 is one of digest, signature, untrusted, identity, expired, replay, relates-to, unsigned-part, wrapped, malformed, algorithm,
 duplicate-id, dtd, limit, no-security, decrypt.
 
+With --for gt4 a signature is read as GT4 makes it where the standard is another: InclusiveNamespaces on the
+CanonicalizationMethod of SignedInfo are ignored. Without it they count, and such a message is refused. Nothing else
+changes.
+
 Without --peer every trusted signer will do. A reply's RelatesTo must be signed, and is compared where --relates-to says
 with what.
 
@@ -57,9 +65,9 @@ checked.`,
   gsigw verify --trust certificates --role reply --relates-to uuid:7d51... --peer '/O=Grid/CN=host/grid.example.org' < reply.xml
   gsigw verify --trust certificates --role reply --decrypt-key proxy.pem --print body < reply.xml
   gsigw verify --trust certificates --at 2026-11-21T18:49:52Z --print text --require body,timestamp,to < capture.xml`,
-		Args: cobra.NoArgs,
+		Args: onStdin,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := f.check(); err != nil {
+			if err := f.check(c); err != nil {
 				return err
 			}
 			return refused(c, verify(c, f))
@@ -74,6 +82,7 @@ func (f *verifyFlags) flags(c *cobra.Command) {
 	fs.StringVar(&f.trust, "trust", "", "grid trust directory")
 	fs.Var(&f.at, "at", "verify as of this time (RFC 3339); default: now")
 	fs.Var(&f.role, "role", "what the message is: a reply must relate to its request")
+	fs.Var(&f.stack, "for", "whose way of signing is taken; gt4: InclusiveNamespaces of SignedInfo are ignored")
 	fs.StringVar(&f.relatesTo, "relates-to", "", "the MessageID that the reply must answer")
 	fs.StringVar(&f.peer, "peer", "", "the one subject that may have signed, /C=../CN=..; a proxy signs for its owner")
 	fs.StringVar(&f.decryptKey, "decrypt-key", "", "PEM `FILE` with the RSA key that opens what is encrypted, with its certificates or alone")
@@ -88,8 +97,10 @@ func (f *verifyFlags) flags(c *cobra.Command) {
 	c.MarkFlagRequired("trust")
 }
 
-func (f *verifyFlags) check() error {
+func (f *verifyFlags) check(c *cobra.Command) error {
 	switch {
+	case f.asJSON && c.Flags().Changed("print"):
+		return usagef("--json says who signed what, and --print prints it: give one of them")
 	case f.relatesTo != "" && f.role.word != "reply":
 		return usagef("--relates-to is for replies: add --role reply")
 	}
@@ -99,7 +110,7 @@ func (f *verifyFlags) check() error {
 func verify(c *cobra.Command, f *verifyFlags) error {
 	store, err := openTrust(c, f.trust, f.legacy)
 	if err != nil {
-		return err
+		return atFlag("trust", err, caDirectory)
 	}
 	expect, err := f.expect()
 	if err != nil {
@@ -107,15 +118,15 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	}
 	decrypt, err := f.decryption() // its passphrase may be the first line of standard input
 	if err != nil {
-		return err
+		return atFlag("decrypt-key", err, "name the PEM file with the RSA key that it was encrypted to")
 	}
 	named, err := f.named()
 	if err != nil {
-		return err
+		return atFlag("certificates", err, "name a PEM file of certificates")
 	}
 	replays, err := f.openReplayState()
 	if err != nil {
-		return err
+		return atFlag("replay-state", err, "name a directory that can be written to; it is made where the one above it is there")
 	}
 	defer replays.close()
 	in, err := f.input.read(c)
@@ -133,7 +144,7 @@ func verify(c *cobra.Command, f *verifyFlags) error {
 	}
 	v := &wssec.Verifier{Trust: store, Now: f.at.now, Replay: replays, Algorithms: wssec.Algorithms{
 		SHA1: true, MD5: f.legacy.md5, MinRSABits: f.legacy.bits,
-	}, Decrypt: decrypt, Certificates: named}
+	}, Decrypt: decrypt, Certificates: named, IgnoreSignedInfoPrefixes: f.stack.word == gt4Stack}
 	verified, err := v.Verify(c.Context(), m, expect)
 	if err != nil {
 		return err

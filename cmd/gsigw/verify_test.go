@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gsigw/internal/gridtest"
 )
 
 const gt4 = "../../wssec/testdata/gt4"
@@ -85,6 +87,29 @@ func TestVerify_PrintsAnEncryptedBodyAsSuch(t *testing.T) {
 	}
 	if code, out, errs := verifyCapture(f, doc, doc, "--json"); code != exitDone || !strings.Contains(out, `"encrypted": true`) {
 		t.Errorf("as JSON: exit code %d: %s %s", code, out, errs)
+	}
+}
+
+// GT4 leaves InclusiveNamespaces out of what it signs of SignedInfo, which nobody else does: each way of signing is
+// refused where the other is expected.
+func TestVerify_TakesGT4sSignedInfoWhereAskedAlone(t *testing.T) {
+	pki := gridtest.Must(gridtest.NewPKI(t.TempDir(), gridtest.PKIOptions{}))
+	base := gridtest.Must(gridtest.AttackBases(pki))["gt4"]
+	const end = "</ds:CanonicalizationMethod>"
+	const list = `<x:InclusiveNamespaces xmlns:x="http://www.w3.org/2001/10/xml-exc-c14n#" PrefixList="wsse soapenv"/>`
+	listed := strings.Replace(base.Message, end, list+end, 1)
+	for _, quirk := range []bool{true, false} {
+		doc := gridtest.Must(gridtest.Seal(listed, gridtest.Sealer{Key: base.Credential.Key, Quirk: quirk}))
+		for _, stack := range []string{"gt4", "any", ""} {
+			args := []string{"verify", "--trust", pki.TrustDir}
+			if stack != "" {
+				args = append(args, "--for", stack)
+			}
+			code, out, errs := gsigw([]byte(doc), args)
+			if want := quirk == (stack == "gt4"); (code == exitDone) != want || !want && (out != "" || !strings.HasPrefix(errs, "reason=signature: ")) {
+				t.Errorf("signed as GT4 does: %t, --for %q: exit code %d: %s", quirk, stack, code, errs)
+			}
+		}
 	}
 }
 
