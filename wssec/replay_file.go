@@ -22,18 +22,19 @@ import (
 // file's own. It holds twice the entries at most; then it is written anew with those that must still be held. What a
 // crash left half written at its end is repaired. A file that is damaged elsewhere is refused, and every message with it.
 //
-// It forgets only where there is no other room: what this process took by the rule of ReplayCache, and what it read,
-// because another process took it or an earlier one, by the time of day alone. For how long that was held nobody knows;
-// a young process that waited for it would never forget. The seconds of what is forgotten stay in the file, and their
-// messages are refused by whoever opens it. So a process that starts while the clock is wrong may forget what can still
-// come, but it comes in vain: when the clock is right again, the messages of just those seconds are refused, new ones too.
-// This rests on until: processes that share a memory must give one message the same, and so have the same skew.
+// It forgets only where there is no other room. What this process took goes by the rule of ReplayCache. What it read,
+// because another process took it or an earlier one, goes by the time of day alone: once it is over, or where it is
+// further ahead than a message can be. For how long it was held nobody knows, and a young process that waited for that
+// would never forget. The seconds of what is forgotten stay in the file, and their messages are refused by whoever opens
+// it. So a process that starts while the clock is wrong may forget what can still come, but that comes in vain: when the
+// clock is right again, all messages of just those seconds are refused, new ones too. This rests on until: processes that
+// share a memory must give one message the same, and so have the same skew.
 //
 // Where the disk is full, what cannot be written is refused, and goes on being refused by the process that tried; with
 // room again, the next is taken. After a write that the disk did not confirm all is refused until it is opened again.
 //
-// A file that is put back while a process runs is noticed, for each that is written anew has a higher generation. One that
-// is put back before is not.
+// Each file that is written anew has a higher generation: an older copy that is put back while a process runs is noticed,
+// and everything refused. One that is put back while none runs is not.
 type ReplayFile struct {
 	// KeepAll forgets nothing, and refuses when the file is full: for a clock that shows another time than the present,
 	// at which what is over may not be over. Set it before the first Seen.

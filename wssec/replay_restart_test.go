@@ -43,33 +43,34 @@ func TestReplayFile_AYoungProcessForgetsWhatIsOver(t *testing.T) {
 // from the file too. Then the clock is put right.
 func TestReplayFile_TakesNothingTwiceAfterAStartAtAWrongTime(t *testing.T) {
 	for _, step := range []time.Duration{time.Hour, 365 * 24 * time.Hour} {
-		for name, more := range map[string]int{"in memory": 0, "from the file": 100} {
-			_, clock, again := restarts(t, 100)
+		for name, more := range map[string]int{"in memory": 0, "from the file": 20} {
+			_, clock, again := restarts(t, 20)
 			start := *clock
 			old := again()
-			for i := range 60 {
+			for i := range 12 {
 				old.takes(fmt.Sprint("a", i), nil)
-				*clock = clock.Add(time.Second)
+				*clock = clock.Add(5 * time.Second)
 			}
 			*clock = clock.Add(step)
 			young := again()
-			young.fill("b", 100)
+			young.fill("b", 20)
 			*clock = clock.Add(10 * time.Minute)
 			wrong := again()
 			wrong.fill("c", more)
 			*clock = start.Add(time.Minute)
-			for who, m := range map[string]memory{"old": old, "young": young, "wrong": wrong, "restarted": again()} {
-				for i := range 60 {
-					until := start.Add(time.Duration(i)*time.Second + 5*time.Minute)
+			all := map[string]memory{"old": old, "young": young, "wrong": wrong, "restarted": again()}
+			for who, m := range all {
+				for i := range 12 {
+					until := start.Add(time.Duration(5*i)*time.Second + 5*time.Minute)
 					if err := m.Seen(t.Context(), fmt.Sprint("a", i), until); !errors.Is(err, ErrReplay) {
 						t.Errorf("%s, %v, the %s process takes a%d: %v", name, step, who, i, err)
 					}
 				}
 			}
 			*clock = clock.Add(11 * time.Minute)
-			again().fill("d", 100) // nothing is refused for ever
+			again().fill("d", 20) // nothing is refused for ever
 			*clock = start.Add(time.Minute + step)
-			for i := range 100 {
+			for i := range 20 {
 				again().takes(fmt.Sprint("b", i), ErrReplay)
 			}
 		}
@@ -125,4 +126,33 @@ func TestReplayFile_RefusesAnOlderCopyOfItself(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Seconds that were forgotten become ranges; of too many ranges the oldest are made one, and none is lost.
+func TestReplay_RefusesEveryForgottenSecond(t *testing.T) {
+	inEach(t, 10, func(m memory) {
+		start := *m.clock
+		var seen []time.Duration
+		see := func(at time.Duration) {
+			*m.clock = start.Add(at)
+			m.takes(at.String(), nil)
+			seen = append(seen, at)
+		}
+		for i := range 150 { // apart, then one by one from behind, so that ranges meet
+			see(time.Duration(i) * time.Hour)
+			see(time.Duration(i)*time.Hour + 2*time.Second)
+			see(time.Duration(i)*time.Hour + time.Second)
+		}
+		for range 10 {
+			see(200*time.Hour + time.Duration(len(seen))*time.Hour)
+		}
+		for _, at := range seen {
+			*m.clock = start.Add(at)
+			m.takes(at.String(), ErrReplay)
+		}
+		*m.clock = start.Add(149*time.Hour + 3*time.Second)
+		m.takes("beside", nil)
+		*m.clock = start.Add(148*time.Hour + 30*time.Minute)
+		m.takes("between", nil)
+	})
 }
