@@ -73,17 +73,25 @@ func ByURI(uri string) (Method, bool) {
 func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	c := newWriter(w, s, m)
 	defer c.free()
-	for first := true; c.err == nil; first = false {
-		kind, err := s.Next()
+	kind, err := s.Next()
+	if err != nil {
+		return err
+	}
+	c.from = s.Span.Start
+	c.token(kind)
+	return c.rest()
+}
+
+// rest writes what follows the first token.
+func (c *writer) rest() error {
+	for c.err == nil {
+		kind, err := c.s.Next()
 		if err != nil {
 			return err
 		}
-		if first {
-			c.from = s.Span.Start
-		}
-		if c.wrote > freeGrowth+MaxGrowth*(s.Span.End-c.from) {
+		if at := c.s.Span; c.wrote > freeGrowth+MaxGrowth*(at.End-c.from) {
 			return &xmlscan.Error{
-				Class: xmlscan.Limit, Limit: "canonical-form", Offset: s.Span.Start,
+				Class: xmlscan.Limit, Limit: "canonical-form", Offset: at.Start,
 				Msg: fmt.Sprintf("exceeds the limit canonical-form of %d times its own size", MaxGrowth),
 			}
 		}
@@ -96,6 +104,9 @@ func Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	}
 	return c.err
 }
+
+// done reports whether writing is over: it failed, or the plan became void.
+func (c *writer) done() bool { return c.err != nil || c.plan != nil && c.plan.void }
 
 // writers are those that nobody uses now: each keeps a buffer, and nothing else of what it wrote.
 var writers = sync.Pool{New: func() any { return &writer{} }}

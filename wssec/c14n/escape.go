@@ -100,7 +100,7 @@ func (c *writer) write(b []byte) {
 
 // lines writes literal text with its line ends as one line feed each (XML 1.0, section 2.11).
 func (c *writer) lines(b []byte) {
-	for {
+	for !c.done() {
 		i := bytes.IndexByte(b, '\r')
 		if i < 0 {
 			c.raw(b)
@@ -114,7 +114,7 @@ func (c *writer) lines(b []byte) {
 
 // textRefs writes character data that has references, line ends or '>' in it.
 func (c *writer) textRefs(b []byte) {
-	for {
+	for !c.done() {
 		i := bytes.IndexByte(b, '&')
 		if i < 0 {
 			c.escape(b)
@@ -155,7 +155,7 @@ func (c *writer) textByte(b byte) {
 
 // escape writes literal text, in which '&' and '<' can stand where it comes from CDATA.
 func (c *writer) escape(b []byte) {
-	for {
+	for !c.done() {
 		i := bytes.IndexAny(b, "&<>\r")
 		if i < 0 {
 			c.raw(b)
@@ -176,7 +176,7 @@ func (c *writer) escape(b []byte) {
 
 // attrRefs writes an attribute value that has references, quotes or white space other than blanks in it.
 func (c *writer) attrRefs(b []byte) {
-	for len(b) > 0 {
+	for len(b) > 0 && !c.done() {
 		if b[0] == '&' {
 			end := bytes.IndexByte(b, ';') + 1
 			var buf [utf8.UTFMax]byte

@@ -3,6 +3,7 @@ package c14n
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"gsigw/soap/xmlscan"
 )
@@ -43,10 +44,15 @@ const (
 )
 
 func (p *Plan) add(own []byte, span xmlscan.Span) {
-	if p.own = append(p.own, own...); len(own) > 0 || span.Len() > 0 {
-		p.segments = append(p.segments, segment{len(p.own), span})
+	if len(own) == 0 && span.Len() == 0 {
+		return
 	}
-	p.void = p.void || len(p.segments) > maxSegments || len(p.own) > maxOwn
+	if p.void = p.void || len(p.segments) == maxSegments || len(p.own)+len(own) > maxOwn; p.void {
+		p.segments, p.own = nil, nil
+		return
+	}
+	p.own = append(p.own, own...)
+	p.segments = append(p.segments, segment{len(p.own), span})
 }
 
 // Planner makes the Plan of an element.
@@ -66,33 +72,27 @@ func NewPlanner(s *xmlscan.Scanner) *Planner {
 
 // ask notes a prefix, once.
 func (p *Plan) ask(asked Prefix) error {
-	for _, known := range p.unwritten {
-		if known == asked {
-			return nil
-		}
+	switch {
+	case slices.Contains(p.unwritten, asked):
+	case len(p.unwritten) == maxUnwritten:
+		p.void = true
+	default:
+		p.unwritten = append(p.unwritten, asked)
 	}
-	p.unwritten = append(p.unwritten, asked)
-	p.void = p.void || len(p.unwritten) > maxUnwritten
 	return nil
 }
 
 // declare notes the declarations that a start tag in the content has.
 func (p *Plan) declare(c *writer) {
 	for _, d := range c.todo {
-		if !p.declares(c.s.URI(d.space)) {
-			p.declared = append(p.declared, c.s.URI(d.space))
+		switch space := c.s.URI(d.space); {
+		case slices.Contains(p.declared, space):
+		case len(p.declared) == maxDeclared:
+			p.void = true
+		default:
+			p.declared = append(p.declared, space)
 		}
 	}
-	p.void = p.void || len(p.declared) > maxDeclared
-}
-
-func (p *Plan) declares(space string) bool {
-	for _, known := range p.declared {
-		if known == space {
-			return true
-		}
-	}
-	return false
 }
 
 // Token takes the scanner's next token.
@@ -122,7 +122,7 @@ func (p *Planner) Plan() *Plan {
 // Suits reports whether the plan is one for that method. An attribute that is added must not spare the content a
 // declaration.
 func (p *Plan) Suits(m Method) bool {
-	return p != nil && m.Exclusive && !m.Comments && len(m.Prefixes) == 0 && (m.ApexID == nil || !p.declares(m.ApexID.Space))
+	return p != nil && m.Exclusive && !m.Comments && len(m.Prefixes) == 0 && (m.ApexID == nil || !slices.Contains(p.declared, m.ApexID.Space))
 }
 
 // Write is the function Write for a method that suits; s scans the element from its start.
@@ -132,7 +132,11 @@ func (p *Plan) Write(w io.Writer, s *xmlscan.Scanner, m Method) error {
 	if kind, err := s.Next(); err != nil || kind != xmlscan.StartElement {
 		return errors.Join(err, errNoStart)
 	}
+	c.from = s.Span.Start
 	c.start()
+	if c.wrote+int64(len(c.out)) > MaxGrowth*s.Span.Len() {
+		return c.rest() // with so much in front, the content may be too much
+	}
 	if m.Unwritten != nil {
 		for _, asked := range p.unwritten {
 			c.fail(m.Unwritten(asked))
