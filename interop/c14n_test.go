@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+	"unicode/utf8"
 )
 
 // documents is how many generated documents the oracles are asked about; each is asked about three times.
@@ -116,6 +117,9 @@ func FuzzC14NAgainstSantuario(f *testing.F) {
 		f.Add(string(v.doc), true, v.prefixes)
 	}
 	f.Fuzz(func(t *testing.T, doc string, isExclusive bool, prefixes string) {
+		if strings.ContainsFunc(prefixes, func(c rune) bool { return c == utf8.RuneError || c != ' ' && !unicode.IsGraphic(c) }) {
+			return // no attribute could hold it, and the suite hands lists over as text
+		}
 		r := c14nRequest{doc: []byte(doc), algorithm: inclusive}
 		if isExclusive {
 			r.algorithm, r.prefixes = exclusive, prefixes

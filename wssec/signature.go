@@ -141,9 +141,12 @@ func canonicalisation(n *soap.Node) (c14n.Method, error) {
 	if len(n.Children) > 1 || !m.Exclusive || list.Name != (soap.Name{Space: c14n.ExclusiveURI, Local: "InclusiveNamespaces"}) || len(list.Children) > 0 {
 		return m, &Error{Class: ClassAlgorithm, Msg: fmt.Sprintf("%s has parameters that are not understood", n.Name.Local)}
 	}
-	m.Prefixes = strings.Fields(list.Attr("", "PrefixList"))
+	m.Prefixes = strings.FieldsFunc(list.Attr("", "PrefixList"), isXMLSpace)
 	return m, nil
 }
+
+// isXMLSpace is narrower than Unicode's white space, which a name may not hold either, but which separates none.
+func isXMLSpace(c rune) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // manifest is the Type of a reference to a list of references (XML Signature 1.1, section 5.1).
 const manifest = dsig + "Manifest"

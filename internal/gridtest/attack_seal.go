@@ -156,7 +156,7 @@ func nodeOf(n *soap.Node, id string) *soap.Node {
 func canonical(n *soap.Node) c14n.Method {
 	m, _ := c14n.ByURI(n.Attr("", "Algorithm"))
 	if list := n.Child(c14n.ExclusiveURI, "InclusiveNamespaces"); list != nil {
-		m.Prefixes = strings.Fields(list.Attr("", "PrefixList"))
+		m.Prefixes = strings.FieldsFunc(list.Attr("", "PrefixList"), func(c rune) bool { return strings.ContainsRune(" \t\r\n", c) })
 	}
 	return m
 }
