@@ -67,8 +67,8 @@ func TestPlan_StopsInsideAToken(t *testing.T) {
 // What the method writes in front of the content counts: a plan refuses what Write refuses, and takes what it takes.
 func TestPlan_IsRefusedWhereWriteRefuses(t *testing.T) {
 	var declared, used strings.Builder
-	for i := range 100 {
-		fmt.Fprintf(&declared, ` xmlns:p%d="urn:%s%d"`, i, strings.Repeat("x", 620), i)
+	for i := range 126 {
+		fmt.Fprintf(&declared, ` xmlns:p%d="urn:%s%d"`, i, strings.Repeat("x", 500), i)
 		fmt.Fprintf(&used, ` p%d:a=""`, i)
 	}
 	refused := 0
