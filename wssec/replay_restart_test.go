@@ -89,6 +89,15 @@ func TestReplayFile_AYoungProcessKeepsWhatIsALittleAhead(t *testing.T) {
 	again().takes("a0", ErrReplay)
 }
 
+func TestReplayFile_AYoungProcessGoesByTheLongest(t *testing.T) {
+	_, clock, again := restarts(t, 2)
+	m := again()
+	done(t, m.Seen(t.Context(), "early", clock.Add(10*time.Minute)))
+	done(t, m.Seen(t.Context(), "late", clock.Add(time.Second)))
+	*clock = clock.Add(-5 * time.Minute)
+	again().takes("b", ErrReplayFull)
+}
+
 func TestReplayFile_IsNotWrittenAnewForWhatItRefuses(t *testing.T) {
 	dir, clock, again := restarts(t, 20)
 	m := again()
@@ -142,6 +151,7 @@ func TestReplay_RefusesEveryForgottenSecond(t *testing.T) {
 			see(time.Duration(i) * time.Hour)
 			see(time.Duration(i)*time.Hour + 2*time.Second)
 			see(time.Duration(i)*time.Hour + time.Second)
+			see(time.Duration(i)*time.Hour + 4*time.Second)
 		}
 		for range 10 {
 			see(200*time.Hour + time.Duration(len(seen))*time.Hour)
