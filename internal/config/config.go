@@ -41,6 +41,8 @@ import (
 type Config struct {
 	File string `yaml:"-"` // where it was read
 
+	read *document `yaml:"-"` // where its keys stand
+
 	Listen      Listen                `yaml:"listen" doc:"where the gateway listens"`
 	Callers     map[string]Caller     `yaml:"callers" doc:"who may call; default: one named self, the gateway's own uid, with the only credential"`
 	Trust       Trust                 `yaml:"trust" doc:"whom the gateway believes"`
@@ -139,7 +141,7 @@ type Route struct {
 	Cipher              policy.Cipher       `yaml:"cipher" def:"aes256-gcm" doc:"how content is encrypted; gt4 knows aes128-cbc, aes256-cbc and 3des-cbc, and the route must name one"`
 	KeyTransport        policy.KeyTransport `yaml:"key-transport" def:"rsa-oaep" doc:"how its key is encrypted; with gt4 the route must name it, rsa-1_5 as a rule"`
 	EncryptKeyReference policy.KeyReference `yaml:"encrypt-key-reference" def:"issuer-serial" only:"issuer-serial ski token thumbprint" doc:"how the encrypted key names the service's certificate"`
-	EncryptHeaders      []policy.Name       `yaml:"encrypt-headers" doc:"header blocks of requests that are encrypted too: {namespace}local"`
+	EncryptHeaders      []policy.Name       `yaml:"encrypt-headers" doc:"header blocks of requests that are encrypted too, where a request has them: {namespace}local"`
 	EncryptElements     []policy.Name       `yaml:"encrypt-elements" doc:"elements in Body, at any depth, that are encrypted instead of all its content: {namespace}local; a request must have one of them, and a reply none in the clear"`
 	Order               policy.Order        `yaml:"order" def:"sign-first" doc:"wss-x509: what comes first; gsi-message always encrypts first"`
 

@@ -114,10 +114,14 @@ func (d *document) wrong(key, text, remedy string) {
 	if slices.ContainsFunc(d.unreadable, func(p Problem) bool { return related(section(p.Key), section(key)) }) {
 		return
 	}
+	d.add(d.place(key), key, text, remedy)
+}
+
+// place is where a key stands that was read, or its nearest parent that was; nil for a file without any.
+func (d *document) place(key string) *yaml.Node {
 	for k := key; ; k = k[:max(strings.LastIndexByte(k, '.'), 0)] {
 		if n := d.at[k]; n != nil || k == "" {
-			d.add(n, key, text, remedy)
-			return
+			return n
 		}
 	}
 }

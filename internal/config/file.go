@@ -37,6 +37,7 @@ func (d *document) files(c *Config) {
 		d.directory("trust.dir", c.Trust.Dir, "install the CA certificates there, or name another directory")
 	}
 	d.directory("ca.dir", c.CA.Dir, "make it with: gsigw ca init")
+	d.state("replay.state", c.Replay.State)
 	d.directory("trace", c.Trace, "make it, mode 0700")
 	d.directory("spool.dir", c.Spool.Dir, "make it, on a disk, writable for the gateway's user")
 }
@@ -117,6 +118,38 @@ func (d *document) directory(at string, p Path, remedy string) {
 	} else if !info.IsDir() {
 		d.wrong(at, fmt.Sprintf("%s: it is no directory", p), remedy)
 	}
+}
+
+// state looks at the directory of a memory, which is made where it is missing, and closed to others while it is empty.
+func (d *document) state(at string, p Path) {
+	if p == "" {
+		return
+	}
+	info, err := os.Lstat(string(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		d.directory(at, Path(filepath.Dir(string(p))), "make it: the directory itself is made below it")
+		return
+	}
+	if err != nil {
+		d.wrong(at, fmt.Sprintf("%s: %s", p, reason(err)), "check the name and its permissions")
+		return
+	}
+	mode := info.Mode()
+	switch owner := info.Sys().(*syscall.Stat_t).Uid; {
+	case mode&fs.ModeSymlink != 0:
+		d.wrong(at, fmt.Sprintf("%s: it is a symbolic link", p), "name the directory itself")
+	case !mode.IsDir():
+		d.wrong(at, fmt.Sprintf("%s: it is no directory", p), "name a directory; it is made where it is missing")
+	case int(owner) != os.Geteuid():
+		d.wrong(at, fmt.Sprintf("%s: it belongs to uid %d", p, owner), fmt.Sprintf("give it to the user of this process (uid %d)", os.Geteuid()))
+	case mode.Perm()&0o077 != 0 && !isEmpty(p):
+		d.wrong(at, fmt.Sprintf("%s: mode %04o lets others in", p, mode.Perm()), "run: chmod 700 "+string(p))
+	}
+}
+
+func isEmpty(p Path) bool {
+	entries, err := os.ReadDir(string(p))
+	return err == nil && len(entries) == 0
 }
 
 // FileError says why a file with a secret is not used.

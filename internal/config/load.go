@@ -44,6 +44,7 @@ func Parse(name string, text []byte) (*Config, error) {
 func parse(name string, text []byte) (*Config, *document) {
 	cfg := &Config{File: name}
 	d := &document{file: name, at: map[string]*yaml.Node{}}
+	cfg.read = d
 	setDefaults(reflect.ValueOf(cfg).Elem())
 	if d.read(text, cfg) {
 		d.check(cfg)

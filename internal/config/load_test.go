@@ -145,6 +145,42 @@ func TestLoad_ChecksTheFilesOfRoutes(t *testing.T) {
 	}
 }
 
+// What the daemon would refuse at its start is said before, and nothing is made.
+func TestLoad_ChecksTheStateDirectory(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		make func(state string) error
+		want string // after the place; empty is no error
+	}{
+		{"not there yet", func(string) error { return nil }, ""},
+		{"its own", func(s string) error { return os.Mkdir(s, 0o700) }, ""},
+		{"empty and open", func(s string) error { return errors.Join(os.Mkdir(s, 0o700), os.Chmod(s, 0o755)) }, ""},
+		{"open", func(s string) error {
+			return errors.Join(os.Mkdir(s, 0o700), os.WriteFile(s+"/replay", nil, 0o600), os.Chmod(s, 0o755))
+		}, "DIR/up/state: mode 0755 lets others in: run: chmod 700 DIR/up/state"},
+		{"a file", func(s string) error { return os.WriteFile(s, nil, 0o600) }, "DIR/up/state: it is no directory: name a directory; it is made where it is missing"},
+		{"a link", func(s string) error { return os.Symlink(filepath.Dir(s), s) }, "DIR/up/state: it is a symbolic link: name the directory itself"},
+		{"nowhere", func(s string) error { return os.Remove(filepath.Dir(s)) }, "DIR/up: no such file or directory: make it: the directory itself is made below it"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := tree(t, map[string]string{
+				"certificates/x": "", "secret": secretText, "me.pem": "cert", "me.key": "key",
+				"gsigw.yaml": onDisk + "replay:\n  state: up/state\n",
+			})
+			if err := errors.Join(os.Mkdir(filepath.Join(dir, "up"), 0o700), tc.make(filepath.Join(dir, "up", "state"))); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Load(filepath.Join(dir, "gsigw.yaml"))
+			if want := dir + "/gsigw.yaml:17:10: replay.state: " + strings.ReplaceAll(tc.want, "DIR", dir); (err != nil) != (tc.want != "") || err != nil && err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "up", "state")); tc.name == "not there yet" && err == nil {
+				t.Error("it was made")
+			}
+		})
+	}
+}
+
 func TestReadPassword_IsTheFirstLine(t *testing.T) {
 	dir := tree(t, map[string]string{"good": "open sesame\r\nmore\n", "bare": "open sesame", "empty": "\nopen sesame", "shown@0644": "open sesame"})
 	for name, want := range map[string]string{"good": "open sesame", "bare": "open sesame", "empty": "", "shown": ""} {

@@ -45,6 +45,18 @@ func visible(r rune) rune {
 	return r
 }
 
+// Problem gives its place in the file to what was found wrong with what a key names, once the config was read: key is
+// routes.counter.encrypt-to, and remedy may be empty.
+func (c *Config) Problem(key, text, remedy string) Problem {
+	p := Problem{File: c.File, Key: key, Text: text, Remedy: remedy}
+	if c.read != nil {
+		if n := c.read.place(key); n != nil {
+			p.Line, p.Column = n.Line, n.Column
+		}
+	}
+	return p
+}
+
 // Problems are all mistakes of one file, in their order.
 type Problems []Problem
 

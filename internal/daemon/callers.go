@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"gsigw/gsi"
 	"gsigw/internal/config"
@@ -61,7 +62,7 @@ func readCertificates(p config.Path) ([]*x509.Certificate, error) {
 	}
 	certs, err := gsi.ParseCertificates(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p, err)
+		return nil, &config.FileError{Name: string(p), Text: strings.TrimPrefix(err.Error(), "gsi: "), Remedy: "write the certificate there as PEM"}
 	}
 	return certs, nil
 }

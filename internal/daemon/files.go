@@ -6,7 +6,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ func (w *wiring) files(before *wiring) error {
 	for _, name := range slices.Sorted(maps.Keys(w.config.Routes)) {
 		held, err := w.filesOf("routes."+name, w.config.Routes[name], before.read)
 		if err != nil {
-			return fmt.Errorf("daemon: %w", err)
+			return err
 		}
 		w.held[name] = held
 	}
@@ -69,13 +68,22 @@ func keep[T any](w *wiring, at string, p config.Path, now, before map[config.Pat
 	old, known := before[p]
 	switch {
 	case err != nil && !known:
-		return v, fmt.Errorf("%s: %w", at, err)
+		return v, w.problem(at, err)
 	case err != nil:
-		w.warn("%s: %v; what was read of it before is used", at, err)
+		w.warn("%s: %s; what was read of it before is used", at, strings.TrimPrefix(err.Error(), "config: "))
 		v = old
 	}
 	now[p] = v
 	return v, nil
+}
+
+// problem is what is wrong with a file that a key names, with the key's place in the config.
+func (w *wiring) problem(at string, err error) error {
+	text, remedy := err.Error(), "check the file"
+	if e, ok := errors.AsType[*config.FileError](err); ok {
+		text, remedy = e.Name+": "+e.Text, e.Remedy
+	}
+	return config.Problems{w.config.Problem(at, text, remedy)}
 }
 
 // recipient reads the certificate of encrypt-to.
@@ -85,7 +93,7 @@ func recipient(p config.Path) ([]*x509.Certificate, error) {
 		return nil, err
 	}
 	if _, ok := certs[0].PublicKey.(*rsa.PublicKey); !ok {
-		return nil, fmt.Errorf("%s: nothing can be encrypted to its key, which is not RSA: name a certificate with an RSA key", p)
+		return nil, &config.FileError{Name: string(p), Text: "nothing can be encrypted to its key, which is not RSA", Remedy: "name a certificate with an RSA key"}
 	}
 	return certs, nil
 }
@@ -108,7 +116,8 @@ func (w *wiring) recipients(p *policy.Policy) {
 			continue
 		}
 		if err := gateway.CheckRecipient(r, w.reach(r), w.now()); err != nil {
-			w.warn("routes.%s.encrypt-to: calls are refused: %s", name, strings.TrimPrefix(err.Error(), "gateway: "))
+			text := "calls are refused: " + strings.TrimPrefix(err.Error(), "gateway: ")
+			w.warn("%v", w.config.Problem("routes."+name+".encrypt-to", text, "name the service's certificate, and install its CA in the trust directory"))
 		}
 	}
 }

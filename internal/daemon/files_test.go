@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -121,7 +122,7 @@ func TestCheck_SaysWhatIsWrongWithTheFilesOfARoute(t *testing.T) {
 		want  string
 	}{
 		{"all well", func(*bench) {}, false, ""},
-		{"no PEM", func(b *bench) { b.write("host.pem", "x") }, true, "routes.counter.encrypt-to: "},
+		{"no PEM", func(b *bench) { b.write("host.pem", "x") }, true, "host.pem: no certificate"},
 		{"a key on a curve", func(b *bench) { b.writeCertificate("host.pem", b.pki.ECUser) }, true, "name a certificate with an RSA key"},
 		{"not the service's", func(b *bench) { b.writeCertificate("host.pem", b.pki.User) }, false, "calls are refused: the certificate of encrypt-to: "},
 		{"no file", func(b *bench) { os.Remove(filepath.Join(b.dir, "host.pem")) }, true, "routes.counter.encrypt-to: "},
@@ -132,6 +133,9 @@ func TestCheck_SaysWhatIsWrongWithTheFilesOfARoute(t *testing.T) {
 			warnings, err := Check(t.Context(), b.file())
 			if (err != nil) != test.fails {
 				t.Fatal(err)
+			}
+			if place := regexp.MustCompile(`gsigw\.yaml:\d+:\d+: routes\.counter\.encrypt-to: `); test.want != "" && !place.MatchString(fmt.Sprint(warnings, err)) {
+				t.Errorf("%s, %v: no place", warnings, err)
 			}
 			if text := fmt.Sprint(warnings, err); !strings.Contains(text, test.want) || test.want == "" && len(warnings) > 0 {
 				t.Errorf("%s, want %q", text, test.want)
