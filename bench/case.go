@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -83,7 +84,7 @@ func (c testCase) name(kind string) string {
 // writeCases writes the messages and gives the rows: every size, signed and verified, small elements with both
 // digests, the rest with SHA-256.
 func (o options) writeCases(g *grid) ([]testCase, error) {
-	cases := []testCase{{opRSA, "sha256", elements, 2 << 10, g.dir}}
+	cases := []testCase{{opRSA, "sha256", cmp.Or(o.shape, elements), 2 << 10, g.dir}}
 	for _, kind := range []struct{ shape, digest string }{{elements, "sha256"}, {elements, "sha1"}, {text, "sha256"}, {blob, "sha256"}} {
 		if o.shape != "" && o.shape != kind.shape || o.digest != "" && o.digest != kind.digest {
 			continue

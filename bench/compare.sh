@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-command -v xmlsec1 >/dev/null || { echo "xmlsec1 is missing: apt-get install xmlsec1"; exit 1; }
+command -v xmlsec1 >/dev/null || { echo "xmlsec1 is missing: apt-get install xmlsec1" >&2; exit 1; }
 
 arguments=("$@")
 go build -o "$work/bench" ./bench

@@ -1,6 +1,6 @@
 // Command bench measures gsigw beside WSS4J and xmlsec1, in one run: compare.sh builds what it needs and starts it.
 //
-//	bash bench/compare.sh          # some four minutes
+//	bash bench/compare.sh          # it says how long it will take
 //	bash bench/compare.sh -long    # longer rounds, and more of them
 //	bash bench/compare.sh -shape elements -digest sha256
 //
@@ -74,6 +74,7 @@ func (o options) run() error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(os.Stderr, "%d cases, %d rounds: %s or more; what is left is told on the way\n", len(cases), o.rounds, o.estimate(cases, peers).Round(10*time.Second))
 	found, err := o.measure(cases, peers)
 	for _, p := range peers {
 		p.close()
@@ -140,18 +141,14 @@ func (o options) start(g *grid) (map[string]peer, error) {
 
 // measure warms everybody up, for WSS4J's compiler, and then goes round.
 func (o options) measure(cases []testCase, peers map[string]peer) (results, error) {
-	found, start := results{}, time.Now()
+	found, p := results{}, progress{options: o, cases: cases, peers: peers, start: time.Now()}
 	for round := range o.rounds + 1 {
-		for _, c := range cases {
-			seconds := o.seconds
-			if round == 0 {
-				seconds = o.warm
-			}
-			if err := found.round(c, peers, seconds, round > 0); err != nil {
+		for i, c := range cases {
+			p.before(round, i, c)
+			if err := found.round(o, c, peers, round > 0); err != nil {
 				return nil, err
 			}
 		}
-		fmt.Fprintf(os.Stderr, "round %d of %d after %s\n", round, o.rounds, time.Since(start).Truncate(time.Second))
 	}
 	return found, nil
 }

@@ -16,16 +16,12 @@ type results map[testCase]map[string][]rate
 const javaWarm = 8
 
 // round measures a case with every peer, one after the other.
-func (f results) round(c testCase, peers map[string]peer, seconds float64, keep bool) error {
+func (f results) round(o options, c testCase, peers map[string]peer, keep bool) error {
 	for _, name := range slices.Sorted(maps.Keys(peers)) {
 		if !c.measuredWith(name) {
 			continue
 		}
-		asked := seconds
-		if name == wss4j && !keep && c.size < 1<<20 {
-			asked *= javaWarm
-		}
-		r, err := peers[name].measure(c, asked)
+		r, err := peers[name].measure(c, o.asked(c, name, !keep))
 		if err != nil {
 			return err
 		}
