@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"hash"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"strings"
@@ -29,6 +30,7 @@ import (
 type work struct {
 	hashed, scanned, allocated int64
 	certificates, rsaBits      int64
+	opened                     int64 // by the private key
 }
 
 // bound is the most that a message may cost: at 800 MB/s for hashes and 200 MB/s for scans, and 1 ms for what is done
@@ -41,6 +43,7 @@ func bound(size int) work {
 		allocated:    32*n + 1<<20,
 		certificates: 16,
 		rsaBits:      16 * 8192,
+		opened:       4,
 	}
 }
 
@@ -54,6 +57,7 @@ func (w work) check(t testing.TB, size int) {
 		{"bytes hashed", w.hashed, most.hashed}, {"bytes scanned", w.scanned, most.scanned},
 		{"bytes allocated", w.allocated, most.allocated}, {"certificates", w.certificates, most.certificates},
 		{"bits of RSA", w.rsaBits, most.rsaBits},
+		{"uses of the private key", w.opened, most.opened},
 	} {
 		if c.got > c.bound {
 			t.Errorf("%d bytes cost %d %s; the bound is %d", size, c.got, c.what, c.bound)
@@ -112,10 +116,16 @@ func (c countingTrust) Verify(chain []*x509.Certificate, at time.Time) (*gsi.Ide
 func workOf(v *Verifier, doc []byte) (w work, err error) {
 	counted := *v
 	counted.Trust = countingTrust{v.Trust, &w}
+	used := 0
+	if v.Decrypt != nil {
+		d := *v.Decrypt
+		d.Key = countingKey{d.Key, &used}
+		counted.Decrypt = &d
+	}
 	src := &countingSource{Memory: doc}
 	before := hashed.Load()
 	err = takeIn(&counted, src)
-	w.hashed, w.scanned = hashed.Load()-before, src.read
+	w.hashed, w.scanned, w.opened = hashed.Load()-before, src.read, int64(used)
 	var start, end runtime.MemStats
 	runtime.ReadMemStats(&start)
 	takeIn(v, xmlscan.Memory(doc))
@@ -142,8 +152,13 @@ func TestVerify_CostsNoMoreWorkThanItsBytesAreWorth(t *testing.T) {
 	g := newGrid(t)
 	docs := costly(t, g)
 	docs["an ordinary one"] = secure(t, &GSIMessage{}, strings.Replace(plainRequest, "5 &amp;", strings.Repeat("5 ", costSize/2), 1), g.User)
+	for _, doc := range docs {
+		w, _ := workOf(g.verifier, []byte(doc))
+		w.check(t, len(doc))
+	}
+	maps.Copy(docs, costlyEncryption(t, g))
 	for name, doc := range docs {
-		w, err := workOf(g.verifier, []byte(doc))
+		w, err := workOf(g.opener(g.Host), []byte(doc))
 		w.check(t, len(doc))
 		t.Logf("%-40s %6d bytes: %+v; %.60v", name, len(doc), w, err)
 		if name == "an ordinary one" && (err != nil || w.hashed < costSize || w.scanned < costSize || w.certificates != 1 || w.rsaBits != 2048) {

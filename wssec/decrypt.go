@@ -48,7 +48,6 @@ type encryption struct {
 	first, later []*encryptedData // to open before and after the signature is verified
 	opened       []openedData     // of first
 	failed       bool             // something that was opened before did not open
-	inHeader     bool             // something that was opened before is no content of Body
 	proven       bool             // all that was opened before is what the signer signed
 }
 
@@ -97,6 +96,9 @@ func (v *verification) readEncryption() error {
 	return v.assign(keys, data)
 }
 
+// maxOthers bounds the encrypted keys for others, each of which is held against every certificate of ours.
+const maxOthers = 16
+
 // readKeys reads the encrypted keys of the security header, and counts those for others.
 func (v *verification) readKeys() (keys []*encryptedKey, others int, err error) {
 	for i, n := range v.security.Children {
@@ -112,7 +114,9 @@ func (v *verification) readKeys() (keys []*encryptedKey, others int, err error) 
 			return nil, 0, err
 		}
 		if !ours {
-			others++
+			if others++; others > maxOthers {
+				return nil, 0, &Error{Class: ClassLimit, Msg: fmt.Sprintf("the message exceeds the limit of %d encrypted keys for others", maxOthers)}
+			}
 			continue
 		}
 		if key.Method.PKCS1v15 && !v.Decrypt.RSA15 {

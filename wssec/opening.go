@@ -2,7 +2,6 @@ package wssec
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 
 	"gsigw/soap"
@@ -164,24 +163,14 @@ func (v *verification) openFirst() error {
 		return notDecrypted()
 	}
 	e.opened, e.failed = at, !ok
-	e.inHeader = slices.ContainsFunc(at, func(o openedData) bool { return o.place != inBody })
 	v.m, v.out.m = m, m
-	if err := v.findSecurity(); err != nil {
-		return notDecrypted()
-	}
-	return nil
+	return v.findSecurity()
 }
 
 // disclose says what may be told of a failure. Until all that was decrypted is proven to be the signer's, a failure tells
-// something of it, unless none of it was looked at yet.
+// something of it.
 func (v *verification) disclose(err error) error {
-	e := &v.encrypted
-	if len(e.opened) == 0 || e.proven {
-		return err
-	}
-	known, isOurs := errors.AsType[*Error](err)
-	looked := v.out.Signer != nil || e.inHeader || isOurs && known.Class == ClassDuplicateID
-	if looked {
+	if e := &v.encrypted; len(e.opened) > 0 && !e.proven {
 		return notDecrypted()
 	}
 	return err

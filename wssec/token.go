@@ -115,7 +115,23 @@ func (v *verification) referencedToken(str *soap.Node) (*soap.Node, error) {
 	return token, nil
 }
 
+// decodedToken is what came of a token.
+type decodedToken struct {
+	chain []*x509.Certificate
+	err   error
+}
+
+// decodeToken gives the certificates of a token, leaf first. Many may refer to one: it is decoded once.
 func (v *verification) decodeToken(token *soap.Node) ([]*x509.Certificate, error) {
+	d, ok := v.tokens[token]
+	if !ok {
+		d.chain, d.err = v.parseToken(token)
+		v.tokens[token] = d
+	}
+	return d.chain, d.err
+}
+
+func (v *verification) parseToken(token *soap.Node) ([]*x509.Certificate, error) {
 	if enc := token.Attr("", "EncodingType"); enc != base64Binary {
 		return nil, malformed("the token's EncodingType is %q, not Base64Binary", enc)
 	}

@@ -11,6 +11,7 @@ import (
 	"gsigw/gsi"
 	"gsigw/soap"
 	"gsigw/soap/xmlscan"
+	"gsigw/wssec/xmlenc"
 )
 
 // Verifier checks signed messages. A zero field means the default in brackets.
@@ -74,12 +75,13 @@ type verification struct {
 	out      Verified
 
 	encrypted encryption
+	tokens    map[*soap.Node]decodedToken
 }
 
 // Verify checks a message: one Signature in the one security header for us, by a trusted signer, over Body, Timestamp
 // and every addressing header and resource key that is there; in time; not seen before. Errors are *Error.
 func (v *Verifier) Verify(ctx context.Context, m *soap.Message, e Expect) (*Verified, error) {
-	c := &verification{Verifier: v, m: m, expect: e, signed: map[*soap.Element]*part{}}
+	c := &verification{Verifier: v, m: m, expect: e, signed: map[*soap.Element]*part{}, tokens: map[*soap.Node]decodedToken{}}
 	c.out.m = m
 	if err := c.run(ctx); err != nil {
 		return nil, classed(c.disclose(err))
@@ -92,21 +94,8 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.findSecurity(); err != nil {
 		return err
 	}
-	if err := v.openFirst(); err != nil {
-		return err
-	}
-	sig, err := v.parseSignature()
+	sig, signer, err := v.openSigned()
 	if err != nil {
-		return err
-	}
-	chain, err := v.signerChain(sig.keyInfo)
-	if err != nil {
-		return err
-	}
-	if err := v.checkSignature(sig, chain[0]); err != nil {
-		return err
-	}
-	if err := v.checkSigner(chain); err != nil {
 		return err
 	}
 	if err := v.checkReferences(sig); err != nil {
@@ -130,7 +119,42 @@ func (v *verification) run(ctx context.Context) error {
 	if err := v.checkRelatesTo(); err != nil {
 		return err
 	}
-	return v.checkReplay(ctx, sig, chain[0])
+	return v.checkReplay(ctx, sig, signer)
+}
+
+// openSigned opens what comes before the signature, and says who signed the message that comes of it. For strangers
+// nothing is opened, unless the security header hides who signed.
+func (v *verification) openSigned() (sig *signature, signer *x509.Certificate, err error) {
+	hidden := v.Decrypt != nil && v.security.Child(xmlenc.Space, "EncryptedData") != nil
+	if !hidden {
+		if sig, signer, err = v.checkSigned(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := v.openFirst(); err != nil {
+		return nil, nil, err
+	}
+	if len(v.encrypted.opened) == 0 && !hidden {
+		return sig, signer, nil
+	}
+	v.out.Signer = nil // what was received is done with
+	return v.checkSigned()
+}
+
+// checkSigned finds who signed SignedInfo, and refuses strangers.
+func (v *verification) checkSigned() (*signature, *x509.Certificate, error) {
+	sig, err := v.parseSignature()
+	if err != nil {
+		return nil, nil, err
+	}
+	chain, err := v.signerChain(sig.keyInfo)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := v.checkSignature(sig, chain[0]); err != nil {
+		return nil, nil, err
+	}
+	return sig, chain[0], v.checkSigner(chain)
 }
 
 // findSecurity takes the one security header that is for us. No role has two (WS-Security 1.0, section 5).
