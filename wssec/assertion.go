@@ -132,7 +132,8 @@ func (a *assertion) identify() error {
 	return nil
 }
 
-// checkConditions looks at the times and the audiences (SAML 1.1, section 2.3.2; SAML 2.0, section 2.5).
+// checkConditions looks at the times and the audiences (SAML 1.1, section 2.3.2; SAML 2.0, section 2.5), and refuses
+// conditions that cannot be kept: an assertion goes out with many messages. A ProxyRestriction is for its receiver.
 func (a *assertion) checkConditions(now time.Time, skew time.Duration, audience []string) error {
 	all := a.tree.All(a.space, "Conditions")
 	if len(all) > 1 {
@@ -142,13 +143,25 @@ func (a *assertion) checkConditions(now time.Time, skew time.Duration, audience 
 		if err := checkWindow(c, now, skew); err != nil {
 			return err
 		}
-		for _, r := range c.All(a.space, a.restriction) {
-			if err := a.checkAudience(r, audience); err != nil {
+		for _, condition := range c.Children {
+			if err := a.checkCondition(condition, audience); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (a *assertion) checkCondition(n *soap.Node, audience []string) error {
+	switch n.Name {
+	case soap.Name{Space: a.space, Local: a.restriction}:
+		return a.checkAudience(n, audience)
+	case soap.Name{Space: saml20, Local: "ProxyRestriction"}:
+		return nil
+	case soap.Name{Space: saml20, Local: "OneTimeUse"}, soap.Name{Space: saml11, Local: "DoNotCacheCondition"}:
+		return refuseAssertion("it is for one use (%s), and is sent with every message: ask its issuer for one without that condition", n.Name.Local)
+	}
+	return refuseAssertion("its condition %s is not known, so that nobody can say whether it is kept", n.Name)
 }
 
 func (a *assertion) checkAudience(restriction *soap.Node, audience []string) error {

@@ -29,7 +29,7 @@ var ncName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // checkIssuer checks the assertion's own signature twice: by goxmldsig, which is made for that, and by what verifies
 // messages here, on the bytes that are sent. What the two see differently is refused.
-func (a *assertion) checkIssuer(p *SAMLToken, now time.Time) error {
+func (a *assertion) checkIssuer(p *SAMLToken, m *soap.Message, now time.Time) error {
 	signature, err := a.onlySignature()
 	if err != nil {
 		return err
@@ -55,7 +55,38 @@ func (a *assertion) checkIssuer(p *SAMLToken, now time.Time) error {
 	if err := a.checkDigest(signature, sig.references[0]); err != nil {
 		return err
 	}
-	return a.secondOpinion(sig, chain[0], now)
+	if err := a.secondOpinion(sig, chain[0], now); err != nil {
+		return err
+	}
+	return a.checkPrefixLists(m, sig)
+}
+
+// checkPrefixLists refuses PrefixLists that the message would give another meaning: a prefix that is listed, and that the
+// assertion leaves undeclared, is written as a declaration where the message around it has one (Exclusive XML
+// Canonicalization 1.0, section 3), and the issuer's signature holds no more.
+func (a *assertion) checkPrefixLists(m *soap.Message, sig *signature) error {
+	around, err := headerScope(m)
+	if err != nil {
+		return err
+	}
+	around = declare(around, securityBindings(m.Version)...)
+	for _, list := range []struct {
+		of       *soap.Element
+		prefixes []string
+	}{{&a.tree.Element, sig.references[0].method.Prefixes}, {&sig.info.Element, sig.method.Prefixes}} {
+		in, err := innerScope(a.m, list.of)
+		if err != nil {
+			return refuseAssertion("%w", err)
+		}
+		own := &xmlscan.Scope{Bindings: in.Bindings[len(a.tree.Scope.Bindings):]}
+		for _, p := range list.prefixes {
+			_, declared := own.Lookup(p)
+			if space, bound := around.Lookup(p); bound && !declared && p != "xml" { // #default is nobody's: samlHeader
+				return refuseAssertion("its signature's PrefixList names the prefix %.80q, which it does not declare and the message does, for %.200q: the signature would not hold there; ask its issuer for a list of the assertion's own prefixes", p, space)
+			}
+		}
+	}
+	return nil
 }
 
 // onlySignature finds the one Signature that there may be anywhere: a child of the assertion.
@@ -116,6 +147,9 @@ func (a *assertion) parseSignature(v *verification, n *soap.Node) (*signature, e
 
 // issuerChain reads the certificates that came with the signature: first the signer's.
 func (a *assertion) issuerChain(keyInfo *soap.Node) (chain []*x509.Certificate, err error) {
+	if err := checkKeyInfo(keyInfo); err != nil {
+		return nil, err
+	}
 	for _, x := range keyInfo.All(dsig, "X509Data") {
 		for _, n := range x.All(dsig, "X509Certificate") {
 			if len(chain) == (&Verifier{}).maxCertificates() {
@@ -132,6 +166,23 @@ func (a *assertion) issuerChain(keyInfo *soap.Node) (chain []*x509.Certificate, 
 		return nil, refuseAssertion("it does not bring the certificate that it is signed with")
 	}
 	return chain, nil
+}
+
+// keyNames are what may stand in KeyInfo, all of it text (XML Signature 1.1, section 4.5).
+var keyNames = []string{"KeyName", "X509Data", "X509Certificate", "X509SubjectName", "X509IssuerSerial", "X509IssuerName", "X509SerialNumber", "X509SKI"}
+
+// checkKeyInfo refuses what is more than a key's names and certificates: no signature covers KeyInfo, and somebody could
+// have put in a second assertion.
+func checkKeyInfo(n *soap.Node) error {
+	for _, child := range n.Children {
+		if child.Name.Space != dsig || !slices.Contains(keyNames, child.Name.Local) {
+			return refuseAssertion("beside its issuer's certificates stands %s, which no signature covers: ask its issuer for one with certificates alone", child.Name)
+		}
+		if err := checkKeyInfo(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // trusted judges who signed the assertion.

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gsigw/gsi"
@@ -129,10 +130,10 @@ func (p *SAMLToken) assertion(ctx context.Context, m *soap.Message, c *gsi.Crede
 	if err != nil {
 		return nil, err
 	}
-	if m.CountID(a.id) > 0 {
-		return nil, refuseAssertion("an element of the message has its id %.80s", a.id)
+	if err := checkIDs(m, a.tree); err != nil {
+		return nil, err
 	}
-	if err := a.checkIssuer(p, now); err != nil {
+	if err := a.checkIssuer(p, m, now); err != nil {
 		return nil, err
 	}
 	if err := a.checkConditions(now, p.skew(), p.Audience); err != nil {
@@ -142,6 +143,21 @@ func (p *SAMLToken) assertion(ctx context.Context, m *soap.Message, c *gsi.Crede
 		return a, a.checkSubjects(p.Confirmation, now, p.skew(), nil)
 	}
 	return a, a.checkSubjects(p.Confirmation, now, p.skew(), c.Key.Public())
+}
+
+// checkIDs refuses an element that would bring an id which the message has, whatever kind of id a reader takes it for.
+func checkIDs(m *soap.Message, n *soap.Node) error {
+	for _, attr := range n.Attrs {
+		if isID := strings.EqualFold(attr.Name.Local, "id") || attr.Name.Local == "AssertionID"; isID && m.CountID(attr.Value) > 0 {
+			return refuseAssertion("an element of the message has the id %.80s, which is one of its own", attr.Value)
+		}
+	}
+	for _, child := range n.Children {
+		if err := checkIDs(m, child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *SAMLToken) skew() time.Duration {

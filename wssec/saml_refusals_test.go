@@ -33,6 +33,14 @@ func TestSAMLToken_RefusesAssertions(t *testing.T) {
 	edit := func(old, new string) func(*issuer) { return func(i *issuer) { i.edit = replace(old, new) } }
 	info := func(old, new string) func(*issuer) { return func(i *issuer) { i.info = replace(old, new) } }
 	tamper := func(old, new string) func(*issuer) { return func(i *issuer) { i.tamper = replace(old, new) } }
+	keyInfo := func(old, new string) func(*issuer) { // the issuer's, not the subject's
+		return func(i *issuer) {
+			i.tamper = func(s string) string {
+				at := strings.Index(s, "</ds:SignatureValue>")
+				return s[:at] + strings.ReplaceAll(s[at:], old, new)
+			}
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		change func(*issuer)
@@ -71,6 +79,17 @@ func TestSAMLToken_RefusesAssertions(t *testing.T) {
 				return regexp.MustCompile(`</ds:SignatureValue><ds:KeyInfo>.*?</ds:KeyInfo>`).ReplaceAllString(s, "</ds:SignatureValue><ds:KeyInfo/>")
 			}
 		}, "does not bring the certificate"},
+		{"an assertion beside the issuer's certificate", keyInfo("<ds:KeyInfo>", `<ds:KeyInfo><saml:Assertion ID="_a2" Version="2.0"></saml:Assertion>`), "which no signature covers"},
+		{"another element beside the issuer's certificate", keyInfo("<ds:X509Data>", `<ds:X509Data><saml:Subject></saml:Subject>`), "which no signature covers"},
+		{"a certificate in another's name", keyInfo("ds:X509Certificate>", `ds:Certificate>`), "which no signature covers"},
+		{"an assertion in a key's name", keyInfo("<ds:KeyInfo>", `<ds:KeyInfo><ds:KeyName><saml:Assertion ID="_a2" Version="2.0"></saml:Assertion></ds:KeyName>`), "which no signature covers"},
+		{"a key that is elsewhere", keyInfo("<ds:KeyInfo>", `<ds:KeyInfo><ds:RetrievalMethod URI="http://example.org/"></ds:RetrievalMethod>`), "which no signature covers"},
+		{"an element in the issuer's certificate", keyInfo("<ds:X509Certificate>", `<ds:X509Certificate><saml:Subject></saml:Subject>`), "which no signature covers"},
+		{"no certificate in X509Data", func(i *issuer) {
+			i.tamper = func(s string) string {
+				return regexp.MustCompile(`(</ds:SignatureValue><ds:KeyInfo>).*?(</ds:KeyInfo>)`).ReplaceAllString(s, "${1}<ds:X509Data/>$2")
+			}
+		}, "does not bring the certificate"},
 		{"changed", tamper("jane", "john"), "not what its issuer signed"},
 		{"signed info changed", tamper("#_a1", "#_a1\u00a0"), "not the assertion"},
 		{"a value changed", func(i *issuer) {
@@ -95,18 +114,42 @@ func TestSAMLToken_RefusesAssertions(t *testing.T) {
 		{"a proxy as issuer", func(i *issuer) { i.Credential = g.proxy(t, gsi.Limits{}) }, "issuer"},
 		{"expired", edit(stamp(time.Hour), stamp(0)), "it expired"},
 		{"not yet valid", edit(`NotBefore="`+stamp(-time.Minute), `NotBefore="`+stamp(2*time.Minute)), "not valid before"},
+		{"a time of one digit", edit(stamp(time.Hour), "2999-01-02T3:04:05Z"), "not a time"},
 		{"a time that is none", edit(stamp(time.Hour), "tomorrow"), "not a time"},
 		{"a time in another zone", edit(stamp(time.Hour), asserted.Add(time.Hour).Format("2006-01-02T15:04:05+01:00")), "not a time"},
 		{"two Conditions", edit("<saml:AttributeStatement>", "<saml:Conditions/><saml:AttributeStatement>"), "2 Conditions"},
 		{"another audience", edit("service.example.org", "other.example.org"), "ask its issuer"},
 		{"one audience of two", edit("</saml:AudienceRestriction>", "</saml:AudienceRestriction><saml:AudienceRestriction><saml:Audience>urn:x</saml:Audience></saml:AudienceRestriction>"), "ask its issuer"},
 		{"SAML 1.1, another audience", func(i *issuer) { i.saml11 = true; i.edit = replace("service.example.org", "other.example.org") }, "ask its issuer"},
-		{"a bearer's", func(i *issuer) { i.bearer = true }, "not confirmed as holder-of-key"},
-		{"SAML 1.1, a bearer's", func(i *issuer) { i.saml11, i.bearer = true, true }, "not confirmed as holder-of-key"},
+		{"a bearer's", func(i *issuer) { i.bearer = true }, "where holder-of-key alone"},
+		{"a bearer's beside it", edit("<saml:SubjectConfirmation ", `<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"></saml:SubjectConfirmation><saml:SubjectConfirmation `), "where holder-of-key alone"},
+		{"a bearer's after it", edit("</saml:Subject>", `<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:bearer"></saml:SubjectConfirmation></saml:Subject>`), "where holder-of-key alone"},
+		{"a voucher's beside it", edit("</saml:Subject>", `<saml:SubjectConfirmation Method="urn:oasis:names:tc:SAML:2.0:cm:sender-vouches"></saml:SubjectConfirmation></saml:Subject>`), "where holder-of-key alone"},
+		{"SAML 1.1, a bearer's beside it", func(i *issuer) {
+			i.saml11 = true
+			i.edit = replace("</ConfirmationMethod>", "</ConfirmationMethod><ConfirmationMethod>urn:oasis:names:tc:SAML:1.0:cm:bearer</ConfirmationMethod>")
+		}, "where holder-of-key alone"},
+		{"SAML 1.1, a bearer's before it", func(i *issuer) {
+			i.saml11 = true
+			i.edit = replace("<ConfirmationMethod>", "<ConfirmationMethod>urn:oasis:names:tc:SAML:1.0:cm:bearer</ConfirmationMethod><ConfirmationMethod>")
+		}, "where holder-of-key alone"},
+		{"not confirmed", func(i *issuer) {
+			i.edit = func(s string) string {
+				return regexp.MustCompile(`<saml:SubjectConfirmation .*</saml:SubjectConfirmation>`).ReplaceAllString(s, "")
+			}
+		}, "not confirmed as holder-of-key"},
+		{"for one use", edit("</saml:Conditions>", "<saml:OneTimeUse></saml:OneTimeUse></saml:Conditions>"), "for one use"},
+		{"SAML 1.1, for one use", func(i *issuer) {
+			i.saml11 = true
+			i.edit = replace("</Conditions>", "<DoNotCacheCondition></DoNotCacheCondition></Conditions>")
+		}, "for one use"},
+		{"a condition that is not known", edit("</saml:Conditions>", "<saml:Condition></saml:Condition></saml:Conditions>"), "is not known"},
+		{"another's condition of a name that is known", edit("</saml:Conditions>", `<x:AudienceRestriction xmlns:x="urn:x"></x:AudienceRestriction></saml:Conditions>`), "is not known"},
+		{"SAML 1.1, a bearer's", func(i *issuer) { i.saml11, i.bearer = true, true }, "where holder-of-key alone"},
 		{"SAML 1.1, one statement a bearer's", func(i *issuer) {
 			i.saml11 = true
 			i.edit = replace("@SIGNATURE@", "<AuthenticationStatement><Subject><SubjectConfirmation><ConfirmationMethod>urn:oasis:names:tc:SAML:1.0:cm:bearer</ConfirmationMethod></SubjectConfirmation></Subject></AuthenticationStatement>@SIGNATURE@")
-		}, "not confirmed as holder-of-key"},
+		}, "where holder-of-key alone"},
 		{"no subject", func(i *issuer) {
 			i.edit = func(s string) string {
 				return regexp.MustCompile(`<saml:Subject>.*</saml:Subject>`).ReplaceAllString(s, "")

@@ -35,6 +35,8 @@ type issuer struct {
 	keyValue bool
 	sha1     bool
 
+	listed, listedInfo []string // the PrefixLists that it and SignedInfo are signed with; info puts them in
+
 	edit   func(string) string // before it is signed
 	info   func(string) string // SignedInfo, before it is signed
 	tamper func(string) string // after
@@ -88,11 +90,11 @@ func (i issuer) subjectKey() string {
 	return `<ds:X509Data><ds:X509Certificate>` + b64(i.holder.Leaf().Raw) + `</ds:X509Certificate></ds:X509Data>`
 }
 
-func canonicalOf(t testing.TB, doc string, scope *xmlscan.Scope) []byte {
+func canonicalOf(t testing.TB, doc string, scope *xmlscan.Scope, prefixes ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	s := xmlscan.NewElement(xmlscan.Memory(doc), xmlscan.Span{End: int64(len(doc))}, scope, xmlscan.Limits{})
-	if err := c14n.Write(&b, s, c14n.Method{Exclusive: true}); err != nil {
+	if err := c14n.Write(&b, s, c14n.Method{Exclusive: true, Prefixes: prefixes}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -112,11 +114,11 @@ func (i issuer) sign(t testing.TB, doc string) string {
 	info := fmt.Sprintf(`<ds:SignedInfo xmlns:ds="%s"><ds:CanonicalizationMethod Algorithm="%s"></ds:CanonicalizationMethod><ds:SignatureMethod Algorithm="%s"></ds:SignatureMethod>`+
 		`<ds:Reference URI="#_a1"><ds:Transforms><ds:Transform Algorithm="%[1]senveloped-signature"></ds:Transform><ds:Transform Algorithm="%[2]s"></ds:Transform></ds:Transforms>`+
 		`<ds:DigestMethod Algorithm="%[4]s"></ds:DigestMethod><ds:DigestValue>%[5]s</ds:DigestValue></ds:Reference></ds:SignedInfo>`,
-		DSig, c14n.ExclusiveURI, method, digestURI, b64(sum(canonicalOf(t, doc, &xmlscan.Scope{}))))
+		DSig, c14n.ExclusiveURI, method, digestURI, b64(sum(canonicalOf(t, doc, &xmlscan.Scope{}, i.listed...))))
 	if i.info != nil {
 		info = i.info(info)
 	}
-	value, err := SignDigest(i.Key, hash, sum(canonicalOf(t, info, &xmlscan.Scope{})))
+	value, err := SignDigest(i.Key, hash, sum(canonicalOf(t, info, &xmlscan.Scope{}, i.listedInfo...)))
 	if err != nil {
 		t.Fatal(err)
 	}

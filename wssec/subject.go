@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"math/big"
+	"slices"
 	"time"
 
 	"gsigw/soap"
@@ -36,11 +37,21 @@ func (a *assertion) subjects() []*soap.Node {
 	return subjects
 }
 
-// checkSubject looks for one confirmation that will do; the last problem is told.
+// checkSubject looks for one confirmation that will do; the last problem is told. A holder of key has no other: with a
+// bearer's beside it, whoever reads the message could use the assertion without the key, and the way to the service need
+// not hide it.
 func (a *assertion) checkSubject(s *soap.Node, method Confirmation, now time.Time, skew time.Duration, key crypto.PublicKey) error {
 	problem := refuseAssertion("its subject is not confirmed as %s: the route's confirmation must be the assertion's", method)
-	for _, c := range s.All(a.space, "SubjectConfirmation") {
-		if !a.confirms(c, a.method(method)) {
+	confirmations := s.All(a.space, "SubjectConfirmation")
+	for _, c := range confirmations {
+		for _, other := range a.methods(c) {
+			if method == HolderOfKey && other != a.holder {
+				return refuseAssertion("its subject is confirmed by %.80q, where holder-of-key alone will do: the route's confirmation must be the assertion's, and its only one", other)
+			}
+		}
+	}
+	for _, c := range confirmations {
+		if !slices.Contains(a.methods(c), a.method(method)) {
 			continue
 		}
 		if problem = a.checkConfirmed(c, method, now, skew, key); problem == nil {
@@ -50,17 +61,15 @@ func (a *assertion) checkSubject(s *soap.Node, method Confirmation, now time.Tim
 	return problem
 }
 
-// confirms reports whether a SubjectConfirmation is by the method.
-func (a *assertion) confirms(c *soap.Node, method string) bool {
+// methods are those of a SubjectConfirmation.
+func (a *assertion) methods(c *soap.Node) (methods []string) {
 	if a.space == saml20 {
-		return c.Attr("", "Method") == method
+		return []string{c.Attr("", "Method")}
 	}
 	for _, n := range c.All(a.space, "ConfirmationMethod") {
-		if n.TrimmedText() == method {
-			return true
-		}
+		methods = append(methods, n.TrimmedText())
 	}
-	return false
+	return methods
 }
 
 func (a *assertion) checkConfirmed(c *soap.Node, method Confirmation, now time.Time, skew time.Duration, key crypto.PublicKey) error {
