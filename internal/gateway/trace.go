@@ -143,14 +143,41 @@ func isSecretHeader(name string) bool {
 	return false
 }
 
-// secrets are found in bytes, not in a tree: what cannot be parsed is traced too. A beginning without an end is cut to
-// the end of the text.
+// Secrets are found in bytes, not in a tree: what cannot be parsed is traced too, and what a peer quotes is escaped. From
+// an element's beginning all is cut to the last end of one of that name, for it may hold another, and to the end of the
+// text where there is none.
 var (
-	privateKeys    = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`)
-	secretElements = regexp.MustCompile(`(?s)(<(?:[^\s<>/:]+:)?(?:Password|BinarySecret|Passphrase|PrivateKey|Assertion)(?:\s[^>]*)?>).*?(</(?:[^\s<>/:]+:)?(?:Password|BinarySecret|Passphrase|PrivateKey|Assertion)\s*>|\z)`)
+	privateKeys   = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`)
+	secretStart   = regexp.MustCompile(`(?s)` + less + named("("+strings.Join(secretNames, "|")+")") + `(?:\s.*?)?` + greater)
+	secretEnds    = map[string]*regexp.Regexp{}
+	secretNames   = []string{"Password", "BinarySecret", "Passphrase", "PrivateKey", "Assertion"}
+	less, greater = `(?:<|&(?:amp;)*(?:lt|#0*60|#x0*3[cC]);)`, `(?:>|&(?:amp;)*(?:gt|#0*62|#x0*3[eE]);)`
 )
+
+func init() {
+	for _, name := range secretNames {
+		secretEnds[name] = regexp.MustCompile(less + "/" + named(name) + `\s*` + greater)
+	}
+}
+
+// named is an element's name with any prefix.
+func named(local string) string { return `(?:[^\s<>/:;&]+:)?` + local }
 
 func withoutSecrets(text []byte) []byte {
 	text = privateKeys.ReplaceAllLiteral(text, []byte("[cut: a private key]"))
-	return secretElements.ReplaceAll(text, []byte("${1}"+cut+"${2}"))
+	var kept []byte
+	for {
+		start := secretStart.FindSubmatchIndex(text)
+		if start == nil {
+			return append(kept, text...)
+		}
+		kept = append(append(kept, text[:start[1]]...), cut...)
+		name := string(text[start[2]:start[3]])
+		text = text[start[1]:]
+		ends := secretEnds[name].FindAllIndex(text, -1)
+		if len(ends) == 0 {
+			return kept
+		}
+		text = text[ends[len(ends)-1][0]:]
+	}
 }

@@ -90,7 +90,16 @@ func TestTrace_CutsSecrets(t *testing.T) {
 		`<w:PasswordText>x</w:PasswordText>`:                          `<w:PasswordText>x</w:PasswordText>`,
 		"a-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----b": "a[cut: a private key]b",
 		"a-----BEGIN EC PRIVATE KEY-----\nx":                          "a[cut: a private key]",
-		"-----BEGIN CERTIFICATE-----\nx":                              "-----BEGIN CERTIFICATE-----\nx",
+		`<s:Assertion ID="a">x<s:Advice><s:Assertion>x</s:Assertion></s:Advice>x</s:Assertion>y`: `<s:Assertion ID="a">[cut]</s:Assertion>y`,
+		`<Password><![CDATA[</Password>]]>x</Password>y`:                                         "<Password>[cut]</Password>y",
+		`<Password>x</Password>y<t:BinarySecret>x</t:BinarySecret >z`:                            "<Password>[cut]</Password>y<t:BinarySecret>[cut]</t:BinarySecret >z",
+		`<Password>x<Assertion>x</Assertion>x</Password>y<Assertion>x`:                           "<Password>[cut]</Password>y<Assertion>[cut]",
+		`&lt;w:Password Type=&#34;t&#34;&gt;x&lt;/w:Password&gt;y`:                               `&lt;w:Password Type=&#34;t&#34;&gt;[cut]&lt;/w:Password&gt;y`,
+		`&#60;Password&#62;x&#x3c;/Password&#X3E;`:                                               `&#60;Password&#62;[cut]`,
+		`&#060;Password>x&#x3C;/Password&#x3E;y`:                                                 `&#060;Password>[cut]&#x3C;/Password&#x3E;y`,
+		`&amp;lt;saml:Assertion a='b'&amp;gt;x&amp;lt;/saml:Assertion&amp;gt;y`:                  `&amp;lt;saml:Assertion a='b'&amp;gt;[cut]&amp;lt;/saml:Assertion&amp;gt;y`,
+		`&lt;PasswordText&gt;x`:                                                                  `&lt;PasswordText&gt;x`,
+		"-----BEGIN CERTIFICATE-----\nx":                                                         "-----BEGIN CERTIFICATE-----\nx",
 	} {
 		if got := string(withoutSecrets([]byte(in))); got != want {
 			t.Errorf("%q became %q", in, got)
