@@ -246,7 +246,7 @@ func TestVerify_RecipientIsNamedInManyWays(t *testing.T) {
 	}
 }
 
-// Decrypted content may depend on declarations around it that nobody signed: they are judged where it is given back.
+// Decrypted content may depend on declarations around it that nobody signed: they are judged before anybody reads it.
 func TestVerified_JudgesNamesThatUnsignedDeclarationsExplain(t *testing.T) {
 	g := newGrid(t)
 	const text = `<c:add xmlns:d="urn:d">%s</c:add>`
@@ -262,10 +262,12 @@ func TestVerified_JudgesNamesThatUnsignedDeclarationsExplain(t *testing.T) {
 		{"name in text, declared within", `<add xmlns="http://counter.com" xmlns:c="urn:c">c:x</add>`, nil, ""},
 		{"attribute", `<add xmlns="http://counter.com" c:a="x">5</add>`, nil, ClassUnsignedPart},
 		{"default namespace", `<add>5</add>`, nil, ClassUnsignedPart},
+		{"a name of SOAP's own", `<s2:Fault/>`, nil, ClassUnsignedPart},
+		{"an attribute of SOAP's own", `<add xmlns="http://counter.com" s2:mustUnderstand="1">5</add>`, []string{soap.Envelope11}, ClassUnsignedPart},
 		{"all declared", `<c:add xmlns:c="http://counter.com">5</c:add>`, nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			doc := strings.Replace(plainRequest, "<soapenv:Envelope ", `<soapenv:Envelope xmlns="urn:default" xmlns:c="http://counter.com" `, 1)
+			doc := strings.Replace(plainRequest, "<soapenv:Envelope ", `<soapenv:Envelope xmlns="urn:default" xmlns:c="http://counter.com" xmlns:s2="`+soap.Envelope11+`" `, 1)
 			doc = secureBy(t, &GSIMessage{Privacy: &Encryption{To: g.Host.Leaf()}}, doc, g.User)
 			key := xmlenc.AES256GCM.NewKey()
 			wrapped, err := xmlenc.RSAOAEP.Wrap(&hostKey(g).PublicKey, key)
@@ -277,15 +279,18 @@ func TestVerified_JudgesNamesThatUnsignedDeclarationsExplain(t *testing.T) {
 				t.Fatal(err)
 			}
 			doc = sealer{key: g.User.Key}.seal(t, putValue(bodyValue, putValue(keyValue, doc, wrapped), value))
-			got, err := verifyBytes(g.opener(g.Host), []byte(doc), Expect{Encrypted: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := got.Message(c.keep)
+			got, err := verifyBytes(g.opener(g.Host), []byte(doc), Expect{Encrypted: true, Keep: c.keep})
 			if c.want != "" {
 				wantClass(t, err, c.want)
 				return
 			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := got.Digested(); err != nil {
+				t.Error(err)
+			}
+			b, err := got.Message(nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -33,7 +33,26 @@ func (v *verification) openDigested() error {
 	if m == nil || !ok {
 		return notDecrypted()
 	}
-	return v.continueWith(m, at)
+	if err := v.continueWith(m, at); err != nil {
+		return err
+	}
+	return v.judgeNames()
+}
+
+// judgeNames judges the names of all that was opened, before anybody reads one.
+func (v *verification) judgeNames() error {
+	c := v.out.content(nil)
+	for _, b := range v.m.Blocks {
+		if v.signed[&b.Element].opened {
+			if err := v.out.judgeOpened(&b.Element, c.unwritten); err != nil {
+				return err
+			}
+		}
+	}
+	if v.signed[&v.m.Body].opened {
+		return v.out.judgeOpened(&v.m.Body, c.unwritten)
+	}
+	return nil
 }
 
 // take gives the EncryptedData elements that were digested their keys. All that the references name must be among them.
@@ -266,14 +285,19 @@ func (v *Verified) judgeOpened(e *soap.Element, unwritten func(c14n.Prefix) erro
 }
 
 // judgeNames judges the names of an element and its attributes, which are names for certain. The first bindings are those
-// that came from outside.
+// that came from outside: of SOAP's own names none may depend on those, whoever reads them, or an element would turn
+// into a fault.
 func judgeNames(s *xmlscan.Scanner, outer int, unwritten func(c14n.Prefix) error) error {
 	judge := func(prefix []byte) error {
 		if !s.IsAmong(outer, prefix) {
 			return nil
 		}
-		space, _ := s.Lookup(prefix)
-		return unwritten(c14n.Prefix{Prefix: string(prefix), Space: s.URI(space), Type: true, Outer: true})
+		at, _ := s.Lookup(prefix)
+		space := s.URI(at)
+		if space == soap.Envelope11 || space == soap.Envelope12 {
+			return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the decrypted content has a name of SOAP's own by the prefix %q, which no signature covers", prefix)}
+		}
+		return unwritten(c14n.Prefix{Prefix: string(prefix), Space: space, Type: true, Outer: true})
 	}
 	if err := judge(s.Prefix); err != nil {
 		return err

@@ -28,13 +28,13 @@ type Rebuilt struct {
 
 // Rebuild is Message, for messages of any size.
 func (v *Verified) Rebuild(keep []string) (*Rebuilt, error) {
-	c := &content{keep: keep, envelope: v.m.Version.Space()}
+	c := v.content(keep)
 	return v.judge(c, c.unwritten)
 }
 
 // RebuildDigested is Digested, for messages of any size.
 func (v *Verified) RebuildDigested() (*Rebuilt, error) {
-	c := &content{envelope: v.m.Version.Space()}
+	c := v.content(nil)
 	return v.judge(c, c.unwrittenType)
 }
 

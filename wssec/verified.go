@@ -25,6 +25,7 @@ type Verified struct {
 	m       *soap.Message
 	headers []part // in document order
 	body    part
+	keep    []string
 	remade  bool // m is made of what was digested, and of what was decrypted in it
 }
 
@@ -81,10 +82,10 @@ func (v *Verified) WriteText(w io.Writer) error {
 
 // Message rebuilds the message from what was digested: the signed header blocks, Body, and nothing else. Exclusive
 // canonical XML does not cover namespace declarations that only content uses (xsi:type, names in text); such a binding
-// is kept where it is for XML Schema, XML Schema instance, SOAP's envelope and encoding or a namespace in keep, and
-// content that needs another is refused.
+// is kept where it is for XML Schema, XML Schema instance, SOAP's envelope and encoding or a namespace in keep or in
+// Expect.Keep, and content that needs another is refused.
 func (v *Verified) Message(keep []string) ([]byte, error) {
-	c := &content{keep: keep, envelope: v.m.Version.Space()}
+	c := v.content(keep)
 	return v.rebuild(c, c.unwritten)
 }
 
@@ -92,7 +93,7 @@ func (v *Verified) Message(keep []string) ([]byte, error) {
 // that the signed element itself declares, as the names in GT4's own GetResourceProperty requests do. An xsi:type is
 // judged as Message judges it, and a name that only a declaration outside the signed element explains is refused.
 func (v *Verified) Digested() ([]byte, error) {
-	c := &content{envelope: v.m.Version.Space()}
+	c := v.content(nil)
 	return v.rebuild(c, c.unwrittenType)
 }
 
@@ -179,6 +180,10 @@ type content struct {
 	keep     []string
 	envelope string // what ownPrefix stands for
 	kept     []xmlscan.Binding
+}
+
+func (v *Verified) content(keep []string) *content {
+	return &content{keep: slices.Concat(v.keep, keep), envelope: v.m.Version.Space()}
 }
 
 // The namespaces whose unsigned bindings are kept: they name types and attributes that every engine knows.

@@ -82,7 +82,7 @@ type verification struct {
 // and every addressing header and resource key that is there; in time; not seen before. Errors are *Error.
 func (v *Verifier) Verify(ctx context.Context, m *soap.Message, e Expect) (*Verified, error) {
 	c := &verification{Verifier: v, m: m, expect: e, signed: map[*soap.Element]*part{}, tokens: map[*soap.Node]decodedToken{}}
-	c.out.m = m
+	c.out.m, c.out.keep = m, e.Keep
 	if err := c.run(ctx); err != nil {
 		return nil, classed(c.disclose(err))
 	}

@@ -63,6 +63,9 @@ type Expect struct {
 	Confirms []byte
 	// Require names parts that must be there and signed, besides those that always must.
 	Require []soap.Name
+	// Keep names namespaces, beside the well-known ones, whose unsigned bindings names in the message may depend on; see
+	// Verified.Message. What was decrypted after it was digested is refused where it needs another.
+	Keep []string
 	// Encrypted demands that all of Body's content came encrypted; the verifier needs a key.
 	Encrypted bool
 	// Hidden are elements that may not stand in Body in the clear; a message without them has nothing to hide. The

@@ -52,7 +52,7 @@ func (x *exchange) accept(ctx context.Context, r *received, pending wssec.Pendin
 		return nil, &unverified{wssec.ReadError(err)}
 	}
 	verified, err := pending.Verify(ctx, reply.message, wssec.Expect{
-		Role: wssec.Reply, Peer: signer(x.route), Encrypted: x.route.Privacy && len(x.route.EncryptElements) == 0,
+		Role: wssec.Reply, Peer: signer(x.route), Keep: x.route.KeepNamespaces, Encrypted: x.route.Privacy && len(x.route.EncryptElements) == 0,
 	})
 	if isUnsigned(err) && reply.message.IsFault() {
 		return x.acceptFault(r, reply.message)
