@@ -38,7 +38,7 @@ func (d *Decryption) maxData() int    { return cmp.Or(max(d.MaxData, 0), 64) }
 func (d *Decryption) maxBytes() int64 { return cmp.Or(max(d.MaxBytes, 0), 32<<20) }
 
 // notDecrypted is the one error for everything that depends on a key or on what was decrypted.
-func notDecrypted() error {
+func notDecrypted() *Error {
 	return &Error{Class: ClassDecrypt, Msg: "the message does not decrypt to what was signed: the key, the ciphertext or what it holds is not right"}
 }
 

@@ -170,10 +170,14 @@ func (v *verification) openFirst() error {
 // disclose says what may be told of a failure. Until all that was decrypted is proven to be the signer's, a failure tells
 // something of it.
 func (v *verification) disclose(err error) error {
-	if e := &v.encrypted; len(e.opened) > 0 && !e.proven {
-		return notDecrypted()
+	if e := &v.encrypted; len(e.opened) == 0 || e.proven {
+		return err
 	}
-	return err
+	hidden := notDecrypted()
+	if !v.encrypted.failed {
+		hidden.Hidden = err
+	}
+	return hidden
 }
 
 // proveOpened demands that all that was decrypted is signed: otherwise whoever may sign could have a verifier read

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gsigw/gsi"
+	"gsigw/internal/gridtest"
 	"gsigw/soap"
 	. "gsigw/wssec"
 	"gsigw/wssec/xmlenc"
@@ -212,6 +213,34 @@ func TestVerify_EveryFailureToDecryptLooksTheSame(t *testing.T) {
 		}
 	}
 }
+
+// Who signed is hidden with the signature. That nobody trusts him is for the operator's log; others hear what they hear of
+// a ciphertext that does not open.
+func TestVerify_WhyAHiddenSignerIsRefusedIsHidden(t *testing.T) {
+	g := newGrid(t)
+	p := &X509Message{Privacy: &Encryption{To: g.Host.Leaf(), Signature: true}}
+	stranger := gridtest.Must(g.Other.Issue(gridtest.Request{Name: gridtest.UserName}))
+	o := g.oracle()
+	words := func(doc string) (string, error) {
+		m := parse(t, doc)
+		_, err := o.Verify(t.Context(), m, Expect{})
+		wantClass(t, err, ClassDecrypt)
+		e, _ := errors.AsType[*Error](err)
+		return err.Error(), e.Hidden
+	}
+	doc := secureBy(t, p, plainRequest, stranger)
+	said, hidden := words(doc)
+	if e, ok := errors.AsType[*Error](hidden); !ok || e.Class != ClassUntrusted {
+		t.Errorf("hidden: %v", hidden)
+	}
+	at := strings.LastIndex(doc, "CipherValue>") - 20
+	changed, nothing := words(doc[:at] + strings.Map(otherLetter, doc[at:at+1]) + doc[at+1:])
+	if changed != said || nothing != nil {
+		t.Errorf("%q, hidden %v; an untrusted signer: %q", changed, nothing, said)
+	}
+}
+
+func otherLetter(c rune) rune { return 'A' + c%2 }
 
 // A signer who is trusted may not have somebody else's ciphertext read: nothing says of unsigned content what it is.
 func TestVerify_TellsNothingOfUnsignedCiphertext(t *testing.T) {

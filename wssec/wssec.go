@@ -101,6 +101,10 @@ type Error struct {
 	Class Class
 	Msg   string
 	Err   error
+
+	// Hidden is why a message of ClassDecrypt was refused that did decrypt: its signer is unknown, say. It is for an
+	// operator's log; whoever else learns of it learns what the message holds.
+	Hidden error
 }
 
 func (e *Error) Error() string {

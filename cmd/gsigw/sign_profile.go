@@ -181,7 +181,7 @@ func (f *profileFlags) saml(c *cobra.Command, digest wssec.Digest, token wssec.T
 }
 
 func (f *profileFlags) readAssertion() ([]byte, error) {
-	assertion, err := readBounded(f.assertion)
+	assertion, err := config.ReadAssertion(f.assertion, f.confirmation.word == "bearer", false)
 	return assertion, atFlag("assertion", err, "name the file with the assertion")
 }
 

@@ -269,3 +269,13 @@ func TestFault_TellsAnAttackerNothingButTheLogTheClass(t *testing.T) {
 		t.Errorf("counted %q", b.counted.refused)
 	}
 }
+
+func TestWords_TellTheLogAloneWhatIsHidden(t *testing.T) {
+	err := &unverified{&wssec.Error{Class: wssec.ClassDecrypt, Msg: "it does not decrypt", Hidden: errors.New("an unknown CA")}}
+	if got := (&facts{err: err}).words(); !strings.Contains(got, "it decrypts, but: an unknown CA") {
+		t.Error(got)
+	}
+	if strings.Contains(err.Error(), "CA") {
+		t.Error(err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gsigw/internal/policy"
+	"gsigw/wssec"
 )
 
 // Observer hears what is counted. Its words come from small closed sets: no names of people, hosts or messages.
@@ -92,6 +93,9 @@ func (f *facts) level() slog.Level {
 func (f *facts) words() string {
 	if f.err == nil {
 		return ""
+	}
+	if e, ok := errors.AsType[*wssec.Error](f.err); ok && e.Hidden != nil {
+		return f.err.Error() + ": it decrypts, but: " + e.Hidden.Error()
 	}
 	return f.err.Error()
 }
