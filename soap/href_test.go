@@ -44,6 +44,7 @@ func TestLinks_FindsWhatAReaderWouldFollow(t *testing.T) {
 		`<a href="#%78"/><b id="x"/>`:                 "[[] [b]]",
 		`<a c:ref="x"/><b c:id="x"/>`:                 "[[b]]",
 		`<a ref="#x"/><b ID="x"/>`:                    "[[b]]",
+		`<a href="#x"/><b AssertionID="x"/>`:          "[[b]]",
 		`<a href="#x"/><b xml:id="x"/><a href="#x"/>`: "[[b] [b]]",
 		`<a href="x"/><a ref="x"/><a c:href="#x"/><a href="#"/><a href="http://x/#x"/><b id="x"/>`: "[]",
 		`<a href="#x"/><b id="x"/><c id="x"/><d id="x"/>`:                                          "[[b c]]",

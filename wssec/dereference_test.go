@@ -50,8 +50,8 @@ func signAgain(t *testing.T, g *grid, doc string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old := regexp.MustCompile(`<ds:SignatureValue>.*?</ds:SignatureValue>`).FindString(doc)
-	return strings.Replace(doc, old, "<ds:SignatureValue>"+base64.StdEncoding.EncodeToString(value)+"</ds:SignatureValue>", 1)
+	old := securityOf(t, doc).Child(DSig, "Signature").Child(DSig, "SignatureValue").Span
+	return doc[:old.Start] + "<ds:SignatureValue>" + base64.StdEncoding.EncodeToString(value) + "</ds:SignatureValue>" + doc[old.End:]
 }
 
 // apex puts a default namespace into the first tag, in front of the other declarations.
@@ -130,6 +130,14 @@ func TestVerify_BindsATokensReferenceToItsPlace(t *testing.T) {
 		{"no parameters", parameters(strParameters, ""), ClassMalformed},
 		{"no canonicalization", parameters(strParameters, `<wsse:TransformationParameters></wsse:TransformationParameters>`), ClassMalformed},
 		{"comments", parameters(`<ds:CanonicalizationMethod Algorithm="`+c14n.ExclusiveURI+`"></ds:CanonicalizationMethod></wsse`, `<ds:CanonicalizationMethod Algorithm="`+c14n.ExclusiveCommentsURI+`"></ds:CanonicalizationMethod></wsse`), ClassAlgorithm},
+		{"two canonicalizations", parameters(`</wsse:TransformationParameters>`, `<ds:CanonicalizationMethod Algorithm="`+c14n.ExclusiveURI+`"></ds:CanonicalizationMethod></wsse:TransformationParameters>`), ClassMalformed},
+		{"parameters twice", parameters(strParameters, strParameters+strParameters), ClassMalformed},
+		{"parameters of another name", parameters(strParameters, strings.ReplaceAll(strParameters, "TransformationParameters", "Parameters")), ClassMalformed},
+		{"another in the place of canonicalization", parameters(strParameters, strings.ReplaceAll(strParameters, "CanonicalizationMethod", "Transform")), ClassMalformed},
+		{"twice, the other elsewhere", at("</soapenv:Header>", `<x Id="str" soapenv:role="urn:other"/>`), ClassWrapped},
+		{"its own and another elsewhere", func() string {
+			return strings.Replace(good, "</soapenv:Header>", `<x Id="str" soapenv:role="urn:other"/></soapenv:Header>`, 1)
+		}, ClassDuplicateID},
 		{"without the transform", parameters(`<ds:Transform Algorithm="`+strTransform+`">`+strParameters, `<ds:Transform Algorithm="`+c14n.ExclusiveURI+`">`), ClassWrapped},
 		{"to a token elsewhere", at("<ds:Signature ", regexp.MustCompile(`URI="[^"]*"`).ReplaceAllString(str, `URI="urn:elsewhere"`)), ClassMalformed},
 		{"to no token", at("<ds:Signature ", regexp.MustCompile(`URI="[^"]*"`).ReplaceAllString(str, `URI="#nothing"`)), ClassMalformed},

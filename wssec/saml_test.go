@@ -180,6 +180,31 @@ func TestSAMLToken_BearerIsVerified(t *testing.T) {
 	}
 }
 
+// An assertion without an id is not the one that no id names.
+func TestVerify_FindsNoAssertionByNoID(t *testing.T) {
+	g := newGrid(t)
+	i := issuer{Credential: g.Host, bearer: true}
+	doc, _ := secureWith(t, &SAMLToken{Assertion: i.source(t), Confirmation: Bearer, Issuer: g.verifier.Trust}, modernRequest, g.User)
+	a := securityOf(t, doc).Child("urn:oasis:names:tc:SAML:2.0:assertion", "Assertion")
+	given := doc[a.Span.Start:a.Span.End]
+	digest := func(assertion string) string {
+		form := strings.Replace(string(canonicalOf(t, assertion, a.Scope)), "<saml:Assertion ", `<saml:Assertion xmlns="" `, 1)
+		sum := sha256.Sum256([]byte(form))
+		return base64.StdEncoding.EncodeToString(sum[:])
+	}
+	named := func(id string) error {
+		changed := strings.Replace(given, ` ID="_a1"`, id, 1)
+		text, _, _ := strings.Cut(strings.TrimPrefix(id, ` ID="`), `"`)
+		forged := strings.NewReplacer(given, changed, ">_a1</wsse:KeyIdentifier>", ">"+text+"</wsse:KeyIdentifier>", digest(given), digest(changed)).Replace(doc)
+		_, err := verifyBytes(g.modernVerifier(t), []byte(signAgain(t, g, forged)), Expect{})
+		return err
+	}
+	if err := named(` ID="_a2"`); err != nil {
+		t.Error(err)
+	}
+	wantClass(t, named(""), ClassMalformed)
+}
+
 func TestVerify_BindsAnAssertionToItsReference(t *testing.T) {
 	g := newGrid(t)
 	for _, v11 := range []bool{false, true} {
@@ -190,6 +215,7 @@ func TestVerify_BindsAnAssertionToItsReference(t *testing.T) {
 			want           Class
 		}{
 			{"another id", ">_a1</wsse:KeyIdentifier>", ">_a2</wsse:KeyIdentifier>", ClassMalformed},
+			{"two names", "_a1</wsse:KeyIdentifier>", "_a1</wsse:KeyIdentifier><wsse:Reference/>", ClassMalformed},
 			{"no id", ">_a1</wsse:KeyIdentifier>", "></wsse:KeyIdentifier>", ClassMalformed},
 			{"an id twice", "</soapenv:Header>", `<x ID="_a1" soapenv:role="urn:other"/></soapenv:Header>`, ClassDuplicateID},
 		} {

@@ -366,6 +366,40 @@ func TestVerify_RefusesKeyNamesThatAreNone(t *testing.T) {
 	}
 }
 
+// A name is read for the certificate of the serial number alone: there may be thousands.
+func TestVerify_ReadsTheNameOfTheCertificateOfThatNumberAlone(t *testing.T) {
+	g := newGrid(t)
+	doc, _ := secureWith(t, &X509Message{KeyReference: IssuerSerial}, modernRequest, g.User)
+	m := parse(t, doc)
+	allocations := func(others int) float64 {
+		v := g.modernVerifier(t)
+		v.Certificates = append(slices.Repeat(g.Host.Chain[:1], others), g.User.Leaf())
+		return testing.AllocsPerRun(3, func() {
+			if _, err := v.Verify(t.Context(), m, Expect{}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, many := allocations(1), allocations(1000); many > few+500 {
+		t.Errorf("%v allocations with one other certificate, %v with a thousand", few, many)
+	}
+}
+
+// A certificate without an identifier is not the one that nothing names.
+func TestVerify_FindsNoCertificateByNoName(t *testing.T) {
+	g := newGrid(t)
+	v := g.modernVerifier(t)
+	bare := *g.User.Leaf()
+	bare.SubjectKeyId = nil
+	v.Certificates = []*x509.Certificate{&bare}
+	doc, _ := secureWith(t, &X509Message{KeyReference: SubjectKeyIdentifier}, modernRequest, g.identified(t))
+	for _, id := range []string{"", " "} {
+		nothing := regexp.MustCompile(`(<wsse:KeyIdentifier [^>]*>)[^<]*`).ReplaceAllString(doc, "${1}"+id)
+		_, err := verifyBytes(v, []byte(nothing), Expect{})
+		wantClass(t, err, ClassMalformed)
+	}
+}
+
 func TestVerify_OfSeveralCertificatesTakesTheOneWhoseTimeItIs(t *testing.T) {
 	g := newGrid(t)
 	v := g.modernVerifier(t)
