@@ -172,9 +172,9 @@ func withoutSecrets(text []byte) []byte {
 			return append(kept, text...)
 		}
 		kept = append(append(kept, text[:start[1]]...), cut...)
-		name := string(text[start[2]:start[3]])
+		end := secretEnds[string(text[start[2]:start[3]])]
 		text = text[start[1]:]
-		ends := secretEnds[name].FindAllIndex(text, -1)
+		ends := end.FindAllIndex(text, -1)
 		if len(ends) == 0 {
 			return kept
 		}
