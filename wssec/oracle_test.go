@@ -136,6 +136,7 @@ func questions(host *rsa.PrivateKey, k xmlenc.KeyTransport) map[string]question 
 		"a document type":                {text: `<!DOCTYPE add><add xmlns="http://counter.com"/>`},
 		"no UTF-8":                       {text: "<add xmlns=\"http://counter.com\">\xff</add>          "},
 		"no character":                   {text: "<add xmlns=\"http://counter.com\">\x00</add>          "},
+		"an encrypted key":               {text: `<EncryptedKey xmlns="` + xmlenc.Space + `"/>`},
 		"encrypted twice":                {text: `<EncryptedData xmlns="` + xmlenc.Space + `"/>`},
 	}
 	if k == xmlenc.RSA15 {

@@ -141,7 +141,8 @@ func canonicalisation(n *soap.Node) (c14n.Method, error) {
 	if len(n.Children) > 1 || !m.Exclusive || list.Name != (soap.Name{Space: c14n.ExclusiveURI, Local: "InclusiveNamespaces"}) || len(list.Children) > 0 {
 		return m, &Error{Class: ClassAlgorithm, Msg: fmt.Sprintf("%s has parameters that are not understood", n.Name.Local)}
 	}
-	m.Prefixes = strings.FieldsFunc(list.Attr("", "PrefixList"), isXMLSpace)
+	prefixes := list.Attr("", "PrefixList")
+	m.Prefixes = slices.AppendSeq(make([]string, 0, len(prefixes)/2+1), strings.FieldsFuncSeq(prefixes, isXMLSpace))
 	return m, nil
 }
 
