@@ -201,6 +201,9 @@ func (c *content) unwritten(p c14n.Prefix) error {
 	if p.Prefix == ownPrefix && p.Space == c.envelope && p.Written == "" {
 		return nil
 	}
+	if p.Prefix == "" && p.Type && p.Outer { // declared anew, it would reach elements that are in no namespace
+		return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content depends on a default namespace, %q, that no signature covers; the sender can declare it in the content", p.Space)}
+	}
 	if p.Prefix == "" || p.Prefix == ownPrefix || p.Written != "" || !c.known(p.Space) {
 		return &Error{Class: ClassUnsignedPart, Msg: fmt.Sprintf("the content uses the prefix %q for %q, which no signature covers; the route can name the namespace to keep", p.Prefix, p.Space)}
 	}
