@@ -82,7 +82,7 @@ func (m *maker) look(proxy *gsi.Credential, l gsi.Limits) (proxyFacts, error) {
 	if vo := facts.firstEnd(); vo != "" {
 		m.warn("the attributes of %s end first, at %s", vo, date(facts.UsableUntil))
 	}
-	return facts, m.verify(proxy, l.Now)
+	return facts, m.verify(proxy, time.Now()) // not l.Now: the attributes were made after it
 }
 
 // verify judges the proxy as services will. Attributes are judged as one who only passes them on.
